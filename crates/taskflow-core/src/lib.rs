@@ -1,0 +1,35 @@
+//! The law of TaskFlow: its words, their limits and the pure state machine.
+//!
+//! Read in this order: [`status`] (the five words and their table), [`step`] (one command on one
+//! task), [`lease`], [`retry`], [`task`], [`limits`].
+//!
+//! What is deliberately not here: no async, no I/O, no clock reads, no randomness, no wire format.
+//! `now` and tokens are arguments, so that two databases agree by construction.
+
+pub mod attempt;
+pub mod fault;
+pub mod json;
+pub mod lease;
+pub mod limits;
+pub mod name;
+pub mod retry;
+pub mod status;
+pub mod step;
+pub mod task;
+pub mod tenant;
+pub mod time;
+
+pub use attempt::{Attempt, Outcome};
+pub use fault::Fault;
+pub use json::Json;
+pub use lease::{Finish, LeaseToken, TokenHash};
+pub use name::{Kind, QueueName, WorkerName};
+pub use retry::{RetryPolicy, Strategy};
+pub use status::{PendingReason, Priority, Status};
+pub use step::{Command, Illegal, Step, step};
+pub use task::{NewTask, State, Task, TaskId, TaskPatch, Terms};
+pub use tenant::TenantId;
+pub use time::{Clock, ManualClock, Timestamp};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+//! Every limit of TaskFlow in one place, each with its reason.
+//! It only names numbers; the rules that apply them live beside their words.
+
+/// Longest title, in Unicode code points: the earlier service's column, counted as people count.
+pub const TITLE_CHARS_MAX: usize = 255;
+/// Longest description, in bytes: a page of prose, not a document store.
+pub const DESCRIPTION_BYTES_MAX: usize = 64 * 1024;
+/// Longest queue or kind name, in characters: fits every index entry and every log line.
+pub const NAME_CHARS_MAX: usize = 100;
+/// Longest worker name, in characters: a host name (253 at most in DNS) is cut, host:pid fits.
+pub const WORKER_CHARS_MAX: usize = 200;
+/// Largest payload, checkpoint or result, in bytes of JSON text: what one request may carry.
+pub const PAYLOAD_BYTES_MAX: usize = 1024 * 1024;
+/// Deepest nesting of a JSON value: far beyond honest data, far below any parser's stack.
+pub const JSON_DEPTH_MAX: usize = 64;
+/// Longest number in a JSON value, in characters: exact decimals fit, a megabyte of digits does not.
+pub const JSON_NUMBER_CHARS_MAX: usize = 1000;
+/// Most tags of one task: a label set that a person can read.
+pub const TAGS_MAX: usize = 50;
+/// Longest tag, in characters.
+pub const TAG_CHARS_MAX: usize = 100;
+/// Most keys in a task's metadata: labels, not a second payload.
+pub const METADATA_KEYS_MAX: usize = 64;
+/// Largest metadata object, in bytes of JSON text.
+pub const METADATA_BYTES_MAX: usize = 16 * 1024;
+/// Longest unique or concurrency key, in characters: it stands in an index.
+pub const KEY_CHARS_MAX: usize = 255;
+/// Most tasks that one task may wait for: each is a row and a check at creation.
+pub const DEPENDENCIES_MAX: usize = 100;
+/// Longest error text kept, in bytes; longer ones are cut with a mark: a stack trace fits.
+pub const ERROR_BYTES_MAX: usize = 16 * 1024;
+/// Longest progress message, in characters: one line.
+pub const PROGRESS_MESSAGE_CHARS_MAX: usize = 500;
+
+/// Default number of attempts.
+pub const MAX_ATTEMPTS_DEFAULT: u32 = 5;
+/// Most attempts: beyond it a task is a loop.
+pub const MAX_ATTEMPTS_MAX: u32 = 100;
+/// Default length of a lease, in seconds.
+pub const LEASE_SECONDS_DEFAULT: u32 = 30;
+/// Longest lease, in seconds: a dead worker is noticed within the day; heartbeats carry longer work.
+pub const LEASE_SECONDS_MAX: u32 = 24 * 3600;
+/// Longest `timeout_seconds`: one week; work beyond that is many tasks.
+pub const TIMEOUT_SECONDS_MAX: u32 = 7 * 24 * 3600;
+/// Longest delay of a task, a snooze or `retry_after_seconds`, in seconds: a year.
+pub const DELAY_SECONDS_MAX: f64 = 366.0 * 24.0 * 3600.0;
+/// Longest back-off cap, in seconds: thirty days.
+pub const BACKOFF_SECONDS_MAX: f64 = 30.0 * 24.0 * 3600.0;
+/// Largest back-off factor: beyond it the cap is reached at once.
+pub const BACKOFF_FACTOR_MAX: f64 = 100.0;
+/// Latest instant that a task may name: the end of year 9998, so that every zone can print it.
+pub const INSTANT_MAX_MICROS: i64 = 253_370_764_799_999_999;
+
+/// Most attempts whose history is kept per task; the oldest go first: snoozing for ever stays cheap.
+pub const ATTEMPTS_KEPT: u32 = 100;
+
+/// Largest page of a list: the earlier service's limit.
+pub const PAGE_MAX: u32 = 1000;
+/// Page size when none is asked for: the earlier service's default.
+pub const PAGE_DEFAULT: u32 = 100;
+/// Largest `skip`: an offset is walked row by row; cursors are for the deep end.
+pub const SKIP_MAX: u32 = 1_000_000;
+
+/// Most tasks that one claim hands out: the measured knee of batch size is 100; 1,000 only adds latency.
+pub const CLAIM_MAX: u32 = 1000;
+/// Most queues or kinds that one claim names: each is an index probe.
+pub const CLAIM_NAMES_MAX: usize = 100;
+/// Longest wait of a claim, in seconds: below the idle limits of common proxies.
+pub const WAIT_SECONDS_MAX: f64 = 60.0;
+/// Most items in each part of one `sync`: one transaction must stay short for its neighbours.
+pub const SYNC_ITEMS_MAX: usize = 1000;
+
+/// Most commands that one transaction of the writer takes: keeps the wait of the first one short.
+pub const WRITER_BATCH_MAX: usize = 512;
+/// Most commands that wait for the writer; beyond it callers get `Busy` (503): about a second of work.
+pub const WRITER_QUEUE_MAX: usize = 16 * 1024;
+/// Most bytes that wait for the writer; beyond it callers get `Busy` (503): bounds memory under load.
+pub const WRITER_QUEUE_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Most claims parked in one process; beyond it 429: each holds a connection and a few hundred bytes.
+pub const WAITERS_MAX: usize = 10_000;
+/// Most rows that one sweep of the reaper changes in one transaction.
+pub const SWEEP_MAX: u32 = 500;

@@ -1,0 +1,3 @@
+//! What TaskFlow does.
+
+pub mod worker;

@@ -1,0 +1,3 @@
+//! The in-process worker.
+
+pub mod handler;

@@ -1,0 +1,2 @@
+//! Torture binary.
+fn main() {}
