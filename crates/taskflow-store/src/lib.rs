@@ -1,1 +1,42 @@
-//! Empty for now.
+//! The contract between TaskFlow and its databases.
+//!
+//! Six rules that every store obeys:
+//!
+//! 1. **A method is one named atomic act of the domain, on a batch.** No `begin`, no transaction
+//!    handle, no SQL, no closure. Acts that must be atomic together are one act ([`WorkStore::sync`]).
+//! 2. **`Ok` means durable.** No answer and no hint is visible before the commit is on disk.
+//! 3. **One answer per item, in order.** `Err` is only "the store could not do the batch". A lost
+//!    lease, a held key, an unknown id are answers, never errors that sink the neighbours.
+//! 4. **Time is an argument**, and so are lease tokens. A store never asks the clock and never rolls
+//!    dice; integer ids come from the database's own sequence, which never gives one twice.
+//! 5. **Scope is an argument**: no statement without its tenant.
+//! 6. **Everything is bounded** by `core::limits`. Full means [`StoreError::Busy`].
+//!
+//! Stores call `core::step` inside their transaction and do not write its rules again in SQL; only
+//! claim order and the release of dependants are set-based. They answer; they never call anybody.
+
+pub mod batcher;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod error;
+mod hints;
+#[cfg(feature = "conformance")]
+pub mod model;
+mod page;
+mod tasks;
+mod work;
+
+pub use error::StoreError;
+pub use hints::{Answers, Hints, Ready};
+pub use page::{Filter, Page};
+pub use tasks::{Counts, Delete, Deleted, Edit, Edited, Inserted, TaskStore};
+pub use work::{
+    Claim, Claimed, Due, Expired, Extend, Extended, FinishTask, Finished, Kinds, Receipt, Sync,
+    Synced, WorkStore,
+};
+
+/// Everything that TaskFlow asks of a database.
+pub trait Store: TaskStore + WorkStore {
+    /// What other processes on the same database did: a stream that may be empty and may lose.
+    fn hints(&self) -> Hints;
+}

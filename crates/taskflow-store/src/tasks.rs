@@ -1,0 +1,140 @@
+//! The room of tasks as producers and operators see them. Handing them out is in `work.rs`.
+
+use async_trait::async_trait;
+use taskflow_core::{
+    Attempt, Fault, Illegal, NewTask, Status, Task, TaskId, TaskPatch, TenantId, Timestamp,
+};
+
+use crate::{Answers, Page, StoreError};
+
+/// Answer to one [`NewTask`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Inserted {
+    /// It is stored.
+    Created(Box<Task>),
+    /// A live task holds its unique key; here it is.
+    Existing(Box<Task>),
+    /// It is stored in the place of a pending task that held its key and is cancelled now.
+    Replaced {
+        /// The new task.
+        task: Box<Task>,
+        /// The one that was cancelled.
+        cancelled: TaskId,
+    },
+    /// A live task holds its unique key and the policy (or its running) forbids a second.
+    KeyHeld(TaskId),
+    /// It waits for a task that does not exist.
+    NoParent(TaskId),
+    /// It waits for a task that failed or was cancelled.
+    LostParent(TaskId),
+}
+
+/// Changes to one task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Edit {
+    /// The task.
+    pub id: TaskId,
+    /// Only when its version is this.
+    pub if_version: Option<u64>,
+    /// The changes.
+    pub patch: TaskPatch,
+}
+
+/// Answer to one [`Edit`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Edited {
+    /// The task as it is now, changed or not.
+    Done(Box<Task>),
+    /// No such task.
+    NotFound,
+    /// It has another version; nothing changed.
+    Stale(u64),
+    /// The status cannot be set; nothing changed.
+    Refused(Illegal),
+    /// A field that never changes was to change; nothing changed.
+    Pinned(Vec<Fault>),
+    /// Another live task holds the unique key that a retry would take again; nothing changed.
+    KeyHeld(TaskId),
+}
+
+/// Deletion of one task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delete {
+    /// The task.
+    pub id: TaskId,
+    /// Only when its version is this.
+    pub if_version: Option<u64>,
+}
+
+/// Answer to one [`Delete`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deleted {
+    /// It is gone, with its history; a worker that held it is fenced.
+    Done,
+    /// No such task.
+    NotFound,
+    /// It has another version; nothing changed.
+    Stale(u64),
+    /// This task waits for it; nothing changed.
+    HasDependant(TaskId),
+}
+
+/// How many tasks there are per status, in the order of [`Status::ALL`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts(pub [u64; 5]);
+
+impl Counts {
+    /// Tasks of one status.
+    pub fn of(&self, status: Status) -> u64 {
+        self.0[status as usize]
+    }
+}
+
+/// Tasks: insert, read, edit, delete, count.
+#[async_trait]
+pub trait TaskStore: Send + Sync {
+    /// Stores new tasks. Ids rise in the order of the batch.
+    async fn insert(
+        &self,
+        scope: TenantId,
+        batch: Vec<NewTask>,
+        now: Timestamp,
+    ) -> Result<Answers<Inserted>, StoreError>;
+
+    /// Reads tasks; none where there is no such task.
+    async fn get(
+        &self,
+        scope: TenantId,
+        ids: Vec<TaskId>,
+    ) -> Result<Vec<Option<Task>>, StoreError>;
+
+    /// One page, newest first.
+    async fn list(&self, scope: TenantId, page: Page) -> Result<Vec<Task>, StoreError>;
+
+    /// Changes fields and status. All or nothing per task; fields first, then the status.
+    async fn edit(
+        &self,
+        scope: TenantId,
+        batch: Vec<Edit>,
+        now: Timestamp,
+    ) -> Result<Answers<Edited>, StoreError>;
+
+    /// Deletes tasks with their history.
+    async fn delete(
+        &self,
+        scope: TenantId,
+        batch: Vec<Delete>,
+        now: Timestamp,
+    ) -> Result<Answers<Deleted>, StoreError>;
+
+    /// Tasks per status, without counting rows.
+    async fn count(&self, scope: TenantId) -> Result<Counts, StoreError>;
+
+    /// A task's finished attempts, oldest first, at most `limits::ATTEMPTS_KEPT`; none where there is
+    /// no such task.
+    async fn attempts(
+        &self,
+        scope: TenantId,
+        id: TaskId,
+    ) -> Result<Option<Vec<Attempt>>, StoreError>;
+}
