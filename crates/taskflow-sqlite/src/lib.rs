@@ -1,1 +1,25 @@
-//! Empty for now.
+//! TaskFlow's store on an embedded SQLite file.
+//!
+//! One thread owns the one connection that writes and commits whatever waits in one transaction;
+//! reads go to their own connections. WAL with `synchronous=FULL`: `Ok` is on disk. Several processes
+//! may share the file on one host. What is not here: rules (`core`), announcements (`service`).
+
+mod act;
+mod connect;
+mod error;
+mod keeper;
+mod memory;
+mod migrate;
+mod readers;
+mod rows;
+mod store;
+mod tasks;
+mod work;
+mod writer;
+
+pub use error::OpenError;
+pub use migrate::SCHEMA;
+pub use store::SqliteStore;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,208 @@
+//! One command inside the writer's transaction: reading a task's state, writing a step, and what
+//! follows from it (counts, history, tasks that waited). The rules are `core::step`'s.
+
+use std::collections::VecDeque;
+
+use rusqlite::{Connection, Error, OptionalExtension, params};
+use taskflow_core::limits::ATTEMPTS_KEPT;
+use taskflow_core::{Attempt, Command, Status, Step, TaskId, TenantId, Timestamp, step};
+use taskflow_store::Ready;
+
+use crate::memory::{Lane, Memory};
+use crate::rows::{self, Hot, hot_columns};
+
+/// A command's surroundings.
+pub(crate) struct Act<'a> {
+    pub(crate) connection: &'a Connection,
+    pub(crate) memory: &'a mut Memory,
+    pub(crate) tenant: TenantId,
+    pub(crate) now: Timestamp,
+    /// What became ready so far.
+    pub(crate) ready: Vec<Ready>,
+}
+
+impl Act<'_> {
+    /// The hot part of a task.
+    pub(crate) fn hot(&self, id: TaskId) -> Result<Option<Hot>, Error> {
+        self.connection
+            .prepare_cached(concat!(
+                "SELECT ",
+                hot_columns!(),
+                " FROM tasks WHERE id = ?1 AND tenant = ?2"
+            ))?
+            .query_row(params![id.get(), self.tenant.0], rows::hot)
+            .optional()
+    }
+
+    /// Writes `step` of the task `old` and everything that follows from it.
+    pub(crate) fn write(&mut self, old: &Hot, step: &Step) -> Result<(), Error> {
+        if !step.changed {
+            return Ok(());
+        }
+        self.write_state(old.id, step)?;
+        if let Some(attempt) = &step.closed {
+            self.record(old.id, attempt)?;
+        }
+        self.account(old, step);
+        let (was, is) = (old.state.status, step.state.status);
+        if self.memory.waits && was != is && (was.is_ended() || is.is_ended()) {
+            self.leave(old.id)?;
+            if is.is_ended() {
+                self.resolve(old.id, is)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts and hints after a state was written.
+    fn account(&mut self, old: &Hot, step: &Step) {
+        let (was, is) = (&old.state, &step.state);
+        if was.status != is.status {
+            self.memory.count(self.lane(old, was.status), -1);
+            self.memory.count(self.lane(old, is.status), 1);
+        }
+        let waited = was.status == Status::Pending && was.blocked_by == 0;
+        let waits = is.status == Status::Pending && is.blocked_by == 0;
+        if waits && !(waited && was.run_at == is.run_at) {
+            self.ready.push(Ready {
+                queue: old.queue.clone(),
+                kind: old.kind.clone(),
+                run_at: is.run_at,
+            });
+        }
+    }
+
+    pub(crate) fn lane(&self, of: &Hot, status: Status) -> Lane {
+        Lane {
+            tenant: self.tenant,
+            status,
+            queue: of.queue.clone(),
+            kind: of.kind.clone(),
+            priority: of.priority,
+        }
+    }
+
+    /// Removes the edges on which a task itself waits.
+    pub(crate) fn leave(&mut self, child: TaskId) -> Result<(), Error> {
+        let parents: Option<String> = self
+            .connection
+            .prepare_cached("SELECT depends_on FROM tasks WHERE id = ?1")?
+            .query_row([child.get()], |row| row.get(0))?;
+        if parents.is_some() {
+            self.connection
+                .prepare_cached(
+                    "DELETE FROM waits WHERE child = ?1 AND parent IN \
+                     (SELECT value FROM json_each(?2))",
+                )?
+                .execute(params![child.get(), parents])?;
+        }
+        Ok(())
+    }
+
+    /// Tells the tasks that wait for `parent` how it ended, and theirs when they end by it, nearest
+    /// first. A loop with its own queue: a chain may be as long as there are tasks.
+    fn resolve(&mut self, parent: TaskId, end: Status) -> Result<(), Error> {
+        let mut ends = VecDeque::from([(parent, end)]);
+        while let Some((parent, end)) = ends.pop_front() {
+            for child in self.take_children(parent)? {
+                let Some(hot) = self.hot(child)? else { continue };
+                let command = match end {
+                    Status::Completed => Command::Unblock,
+                    _ => Command::ParentLost(parent),
+                };
+                let Ok(step) = step(hot.id, &hot.terms, &hot.state, command, self.now) else {
+                    continue;
+                };
+                self.write_state(child, &step)?;
+                self.account(&hot, &step);
+                if step.state.status.is_ended() {
+                    self.leave(child)?;
+                    ends.push_back((child, step.state.status));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take_children(&mut self, parent: TaskId) -> Result<Vec<TaskId>, Error> {
+        let children: Result<Vec<_>, _> = self
+            .connection
+            .prepare_cached("SELECT child FROM waits WHERE parent = ?1 ORDER BY child")?
+            .query_map([parent.get()], |row| row.get(0))?
+            .collect();
+        let children = children?;
+        if !children.is_empty() {
+            self.connection
+                .prepare_cached("DELETE FROM waits WHERE parent = ?1")?
+                .execute([parent.get()])?;
+        }
+        Ok(children.into_iter().filter_map(TaskId::new).collect())
+    }
+
+    /// Adds to a task's history and keeps it bounded.
+    pub(crate) fn record(&self, task: TaskId, attempt: &Attempt) -> Result<(), Error> {
+        self.connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO attempts\
+                 (task, attempt, outcome, worker, started_at, ended_at, error) \
+                 VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?
+            .execute(params![
+                task.get(),
+                attempt.attempt,
+                attempt.outcome.number(),
+                attempt.worker,
+                attempt.started_at.micros(),
+                attempt.ended_at.micros(),
+                attempt.error,
+            ])?;
+        if attempt.attempt > ATTEMPTS_KEPT {
+            self.connection
+                .prepare_cached("DELETE FROM attempts WHERE task = ?1 AND attempt <= ?2")?
+                .execute(params![task.get(), attempt.attempt - ATTEMPTS_KEPT])?;
+        }
+        Ok(())
+    }
+
+    fn write_state(&self, id: TaskId, step: &Step) -> Result<(), Error> {
+        let s = &step.state;
+        let micros = |at: Option<Timestamp>| at.map(Timestamp::micros);
+        self.connection
+            .prepare_cached(
+                "UPDATE tasks SET status = ?2, attempt = ?3, uncounted = ?4, run_at = ?5, \
+                 retrying = ?6, blocked_by = ?7, lease_token = ?8, lease_until = ?9, \
+                 lease_length = ?10, last_token = ?11, last_call = ?12, last_outcome = ?13, \
+                 worker = ?14, started_at = ?15, completed_at = ?16, ended_at = ?17, result = ?18, \
+                 error_message = ?19, cancel_reason = ?20, progress = ?21, progress_message = ?22, \
+                 checkpoint = ?23, updated_at = ?24, version = ?25 WHERE id = ?1",
+            )?
+            .execute(params![
+                id.get(),
+                s.status.number(),
+                s.attempt,
+                s.uncounted,
+                s.run_at.micros(),
+                s.retrying,
+                s.blocked_by,
+                s.lease.as_ref().map(|l| l.token.0),
+                s.lease.as_ref().map(|l| l.until.micros()),
+                s.lease.as_ref().map(|l| l.seconds),
+                s.last.as_ref().map(|l| l.token.0),
+                s.last.as_ref().and_then(|l| l.call),
+                s.last.as_ref().map(|l| l.outcome.number()),
+                s.worker,
+                micros(s.started_at),
+                micros(s.completed_at),
+                micros(s.ended_at),
+                s.result.as_ref().map(taskflow_core::Json::as_str),
+                s.error_message,
+                s.cancel_reason,
+                s.progress.as_ref().map(|p| p.percent),
+                s.progress.as_ref().and_then(|p| p.message.as_deref()),
+                s.checkpoint.as_ref().map(taskflow_core::Json::as_str),
+                s.updated_at.micros(),
+                s.version,
+            ])
+            .map(drop)
+    }
+}

@@ -1,0 +1,80 @@
+//! Opens connections and sets their pragmas. It does not know the schema.
+
+use std::fs::OpenOptions;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::error::OpenError;
+use crate::migrate::unreadable;
+
+/// How long a connection waits for another process's transaction.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// Statements kept prepared per connection: all that the store has.
+const STATEMENTS: usize = 64;
+
+/// A connection that writes. WAL with `synchronous=FULL`: a commit is on disk when it returns.
+pub(crate) fn writer(path: &Path) -> Result<Connection, OpenError> {
+    create(path)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = open(path, flags)?;
+    let pragmas = [
+        ("journal_mode", "WAL"),
+        ("synchronous", "FULL"),
+        // macOS: fsync alone does not reach the platter.
+        ("fullfsync", "ON"),
+        // The checkpointer does it, off the writer's path.
+        ("wal_autocheckpoint", "0"),
+        ("journal_size_limit", "67108864"),
+        ("foreign_keys", "ON"),
+        // 32 MiB of pages: the hot ends of the indexes of some million tasks.
+        ("cache_size", "-32768"),
+    ];
+    set(&connection, &pragmas, path)?;
+    Ok(connection)
+}
+
+/// A connection that only reads.
+pub(crate) fn reader(path: &Path) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = open(path, flags)?;
+    set(&connection, &[("query_only", "ON"), ("cache_size", "-8192")], path)?;
+    Ok(connection)
+}
+
+fn open(path: &Path, flags: OpenFlags) -> Result<Connection, OpenError> {
+    let connection =
+        Connection::open_with_flags(path, flags).map_err(|error| unreadable(error, path))?;
+    connection.busy_timeout(BUSY).map_err(|error| unreadable(error, path))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // A schema from a hostile file must not call functions.
+    set(&connection, &[("trusted_schema", "OFF")], path)?;
+    Ok(connection)
+}
+
+fn set(connection: &Connection, pragmas: &[(&str, &str)], path: &Path) -> Result<(), OpenError> {
+    for (name, value) in pragmas {
+        connection
+            .pragma_update(None, name, value)
+            .map_err(|error| unreadable(error, path))?;
+    }
+    Ok(())
+}
+
+/// Creates the file for its owner alone; SQLite gives the WAL the same rights.
+fn create(path: &Path) -> Result<(), OpenError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if folder.is_some_and(|folder| !folder.is_dir()) {
+        return Err(OpenError::NoFolder(path.into()));
+    }
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+        .open(path)
+        .map(drop)
+        .map_err(|source| OpenError::NotOpened { path: path.into(), source: Box::new(source) })
+}

@@ -1,0 +1,214 @@
+//! `SqliteStore`: the store contract, handed to the writer and the readers.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use taskflow_core::{Attempt, NewTask, Task, TaskId, TenantId, Timestamp};
+use taskflow_store::batcher::Batcher;
+use taskflow_store::{
+    Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Hints, Inserted, Page, Store,
+    StoreError, Sync, Synced, TaskStore, WorkStore,
+};
+use tokio::sync::watch;
+
+use crate::error::OpenError;
+use crate::readers::Readers;
+use crate::writer::{Order, Said, What};
+use crate::{connect, keeper, migrate, tasks, work, writer};
+
+/// A task's own size in a queue of commands, beside its payload.
+const TASK_BYTES: usize = 512;
+
+/// The store on one SQLite file. Dropping it carries out what waits, checkpoints and closes the file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    // Dropped before the threads are joined: its end is what ends them.
+    batcher: Option<Arc<Batcher<Order, Said>>>,
+    readers: Readers,
+    hints: Hints,
+    stop: Option<std::sync::mpsc::Sender<()>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl SqliteStore {
+    /// Opens `path`, creates it when it is missing, and brings its schema up to date. Needs a running
+    /// tokio runtime.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let mut connection = connect::writer(path)?;
+        migrate::migrate(&mut connection, path)?;
+        let (hint, hints) = watch::channel(0);
+        let failed = |source| OpenError::NotOpened { path: path.into(), source: Box::new(source) };
+        let (batcher, writing) = writer::start(path.into(), connection, hint).map_err(failed)?;
+        let batcher = Arc::new(batcher);
+        let (stop, stopped) = std::sync::mpsc::channel();
+        let (foreign, mut heard) = tokio::sync::mpsc::unbounded_channel();
+        let keeping = keeper::start(path.into(), stopped, foreign)?;
+        let looking = Arc::downgrade(&batcher);
+        tokio::spawn(async move {
+            while heard.recv().await.is_some() {
+                let Some(batcher) = looking.upgrade() else { return };
+                let order = Order {
+                    tenant: TenantId::DEFAULT,
+                    now: Timestamp::from_micros(0),
+                    what: What::Look,
+                };
+                if let Err(error) = batcher.submit(order, 0).await {
+                    tracing::debug!(error = %error, "could not look for other processes' writes");
+                }
+            }
+        });
+        Ok(Self {
+            batcher: Some(batcher),
+            readers: Readers::new(path.into()),
+            hints,
+            stop: Some(stop),
+            threads: Mutex::new(vec![writing, keeping]),
+        })
+    }
+
+    async fn order(
+        &self,
+        tenant: TenantId,
+        now: Timestamp,
+        what: What,
+        bytes: usize,
+    ) -> Result<Said, StoreError> {
+        let batcher = self.batcher.as_ref().ok_or(StoreError::Unavailable)?;
+        batcher.submit(Order { tenant, now, what }, bytes).await
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.batcher = None;
+        self.stop = None;
+        for thread in self.threads.get_mut().drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the store panicked");
+            }
+        }
+    }
+}
+
+/// The writer answers each command with its own kind of answer; anything else is a fault here.
+fn mixed_up<T>() -> Result<T, StoreError> {
+    Err(StoreError::Corrupt("the writer mixed up its answers".into()))
+}
+
+fn sizes<'a>(tasks: impl Iterator<Item = &'a NewTask>) -> usize {
+    tasks.map(|task| TASK_BYTES + task.payload.as_ref().map_or(0, taskflow_core::Json::len)).sum()
+}
+
+#[async_trait]
+impl TaskStore for SqliteStore {
+    async fn insert(
+        &self,
+        scope: TenantId,
+        batch: Vec<NewTask>,
+        now: Timestamp,
+    ) -> Result<Answers<Inserted>, StoreError> {
+        let bytes = sizes(batch.iter());
+        match self.order(scope, now, What::Insert(batch), bytes).await? {
+            Said::Inserted(answers) => Ok(answers),
+            _ => mixed_up(),
+        }
+    }
+
+    async fn get(
+        &self,
+        scope: TenantId,
+        ids: Vec<TaskId>,
+    ) -> Result<Vec<Option<Task>>, StoreError> {
+        self.readers
+            .read(move |connection| {
+                ids.into_iter().map(|id| tasks::task(connection, scope, id)).collect()
+            })
+            .await
+    }
+
+    async fn list(&self, scope: TenantId, page: Page) -> Result<Vec<Task>, StoreError> {
+        self.readers.read(move |connection| tasks::list(connection, scope, page)).await
+    }
+
+    async fn edit(
+        &self,
+        scope: TenantId,
+        batch: Vec<Edit>,
+        now: Timestamp,
+    ) -> Result<Answers<Edited>, StoreError> {
+        let payload = |edit: &Edit| edit.patch.payload.as_ref().and_then(|p| p.as_ref()?.len().into());
+        let bytes = batch.iter().map(|edit| TASK_BYTES + payload(edit).unwrap_or(0)).sum();
+        match self.order(scope, now, What::Edit(batch), bytes).await? {
+            Said::Edited(answers) => Ok(answers),
+            _ => mixed_up(),
+        }
+    }
+
+    async fn delete(
+        &self,
+        scope: TenantId,
+        batch: Vec<Delete>,
+        now: Timestamp,
+    ) -> Result<Answers<Deleted>, StoreError> {
+        match self.order(scope, now, What::Delete(batch), TASK_BYTES).await? {
+            Said::Deleted(answers) => Ok(answers),
+            _ => mixed_up(),
+        }
+    }
+
+    async fn count(&self, scope: TenantId) -> Result<Counts, StoreError> {
+        self.readers.read(move |connection| tasks::count(connection, scope)).await
+    }
+
+    async fn attempts(
+        &self,
+        scope: TenantId,
+        id: TaskId,
+    ) -> Result<Option<Vec<Attempt>>, StoreError> {
+        self.readers.read(move |connection| tasks::attempts(connection, scope, id)).await
+    }
+}
+
+#[async_trait]
+impl WorkStore for SqliteStore {
+    async fn sync(
+        &self,
+        scope: TenantId,
+        sync: Sync,
+        now: Timestamp,
+    ) -> Result<Synced, StoreError> {
+        let size = |item: &taskflow_store::FinishTask| match &item.finish {
+            taskflow_core::Finish::Completed { result: Some(result) } => result.len(),
+            _ => 0,
+        };
+        let bytes = TASK_BYTES + sync.finish.iter().map(size).sum::<usize>();
+        match self.order(scope, now, What::Sync(Box::new(sync)), bytes).await? {
+            Said::Synced(synced) => Ok(*synced),
+            _ => mixed_up(),
+        }
+    }
+
+    async fn expire(&self, now: Timestamp, limit: u32) -> Result<Answers<Expired>, StoreError> {
+        // Most calls find nothing: a look by a reader spares the writer.
+        if !self.readers.read(move |connection| work::anything_overdue(connection, now)).await? {
+            return Ok(Answers::default());
+        }
+        match self.order(TenantId::DEFAULT, now, What::Expire(limit), TASK_BYTES).await? {
+            Said::Expired(answers) => Ok(answers),
+            _ => mixed_up(),
+        }
+    }
+
+    async fn due(&self, after: Timestamp, until: Timestamp) -> Result<Due, StoreError> {
+        self.readers.read(move |connection| work::due(connection, after, until)).await
+    }
+}
+
+impl Store for SqliteStore {
+    fn hints(&self) -> Hints {
+        self.hints.clone()
+    }
+}

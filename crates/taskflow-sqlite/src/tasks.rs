@@ -1,0 +1,358 @@
+//! The room of tasks: SQL of insert, edit, delete and the reads.
+
+use rusqlite::{Connection, Error, OptionalExtension, params};
+use taskflow_core::task::{OnConflict, UniqueKey};
+use taskflow_core::{
+    Attempt, Command, Json, NewTask, Outcome, Priority, Status, Task, TaskId, TenantId, Timestamp,
+    step,
+};
+use taskflow_store::{
+    Counts, Delete, Deleted, Edit, Edited, Filter, Inserted, Page, Ready,
+};
+
+use crate::act::Act;
+use crate::rows::{self, Hot, task_columns};
+
+/// What happens to the holder of a wanted unique key.
+enum Key {
+    Free,
+    Answer(Inserted),
+    Replace(TaskId),
+}
+
+impl Act<'_> {
+    /// Inserts one task.
+    pub(crate) fn insert(&mut self, new: NewTask) -> Result<Inserted, Error> {
+        let blocked_by = match self.parents(&new.depends_on)? {
+            Ok(waiting) => waiting,
+            Err(answer) => return Ok(answer),
+        };
+        let replaced = match self.key(&new)? {
+            Key::Free => None,
+            Key::Answer(answer) => return Ok(answer),
+            Key::Replace(holder) => Some(holder),
+        };
+        if let Some(holder) = replaced {
+            self.cancel_replaced(holder)?;
+        }
+        let id = TaskId::new(self.memory.next_id()).ok_or(Error::IntegralValueOutOfRange(0, 0))?;
+        let blocked = u32::try_from(blocked_by.len()).unwrap_or(u32::MAX);
+        let task = Box::new(Task::born(id, new, blocked, self.now));
+        insert_row(self.connection, self.tenant, &task)?;
+        for parent in blocked_by {
+            self.memory.waits = true;
+            self.connection
+                .prepare_cached("INSERT INTO waits(parent, child) VALUES(?1, ?2)")?
+                .execute(params![parent.get(), id.get()])?;
+        }
+        self.memory.count(self.lane(&Hot::of(&task), Status::Pending), 1);
+        if blocked == 0 {
+            self.ready.push(Ready {
+                queue: task.queue.clone(),
+                kind: task.kind.clone(),
+                run_at: task.state.run_at,
+            });
+        }
+        Ok(match replaced {
+            Some(cancelled) => Inserted::Replaced { task, cancelled },
+            None => Inserted::Created(task),
+        })
+    }
+
+    /// The parents that have not completed, or why the task cannot wait for them.
+    fn parents(&self, ids: &[TaskId]) -> Result<Result<Vec<TaskId>, Inserted>, Error> {
+        let mut waiting = Vec::new();
+        for &id in ids {
+            match self.status(id)? {
+                None => return Ok(Err(Inserted::NoParent(id))),
+                Some(Status::Failed | Status::Cancelled) => {
+                    return Ok(Err(Inserted::LostParent(id)));
+                }
+                Some(Status::Completed) => {}
+                Some(Status::Pending | Status::InProgress) => waiting.push(id),
+            }
+        }
+        Ok(Ok(waiting))
+    }
+
+    fn status(&self, id: TaskId) -> Result<Option<Status>, Error> {
+        let status: Option<i64> = self
+            .connection
+            .prepare_cached("SELECT status FROM tasks WHERE id = ?1 AND tenant = ?2")?
+            .query_row(params![id.get(), self.tenant.0], |row| row.get(0))
+            .optional()?;
+        Ok(status.and_then(Status::from_number))
+    }
+
+    fn key(&self, new: &NewTask) -> Result<Key, Error> {
+        let Some(UniqueKey { key, on_conflict }) = &new.unique else { return Ok(Key::Free) };
+        let Some(holder) = self.holder(new.queue.as_str(), key)? else { return Ok(Key::Free) };
+        Ok(match on_conflict {
+            OnConflict::Return => match task(self.connection, self.tenant, holder)? {
+                Some(task) => Key::Answer(Inserted::Existing(Box::new(task))),
+                None => Key::Free,
+            },
+            OnConflict::Replace if self.status(holder)? == Some(Status::Pending) => {
+                Key::Replace(holder)
+            }
+            OnConflict::Replace | OnConflict::Reject => Key::Answer(Inserted::KeyHeld(holder)),
+        })
+    }
+
+    /// The live task that holds a unique key.
+    fn holder(&self, queue: &str, key: &str) -> Result<Option<TaskId>, Error> {
+        let id: Option<i64> = self
+            .connection
+            .prepare_cached(
+                "SELECT id FROM tasks WHERE tenant = ?1 AND queue = ?2 AND unique_key = ?3 \
+                 AND status < 2",
+            )?
+            .query_row(params![self.tenant.0, queue, key], |row| row.get(0))
+            .optional()?;
+        Ok(id.and_then(TaskId::new))
+    }
+
+    fn cancel_replaced(&mut self, holder: TaskId) -> Result<(), Error> {
+        let Some(hot) = self.hot(holder)? else { return Ok(()) };
+        let command = Command::Move(Status::Cancelled);
+        if let Ok(mut step) = step(hot.id, &hot.terms, &hot.state, command, self.now) {
+            step.state.cancel_reason = Some("replaced".into());
+            self.write(&hot, &step)?;
+        }
+        Ok(())
+    }
+
+    /// Edits one task.
+    pub(crate) fn edit(&mut self, edit: &Edit) -> Result<Edited, Error> {
+        let Some(mut new) = task(self.connection, self.tenant, edit.id)? else {
+            return Ok(Edited::NotFound);
+        };
+        if edit.if_version.is_some_and(|version| version != new.state.version) {
+            return Ok(Edited::Stale(new.state.version));
+        }
+        let pinned = edit.patch.pinned.faults(&new);
+        if !pinned.is_empty() {
+            return Ok(Edited::Pinned(pinned));
+        }
+        let old = Hot::of(&new);
+        let changed = edit.patch.apply(&mut new, self.now);
+        let target = edit.patch.status.unwrap_or(new.state.status);
+        let command = Command::Move(target);
+        let stepped = match step(new.id, &new.terms, &new.state, command, self.now) {
+            Ok(stepped) => stepped,
+            Err(illegal) => return Ok(Edited::Refused(illegal)),
+        };
+        let live_again = old.state.status.is_ended() && !stepped.state.status.is_ended();
+        if live_again
+            && let Some(key) = &new.unique_key
+            && let Some(holder) = self.holder(new.queue.as_str(), key)?
+        {
+            return Ok(Edited::KeyHeld(holder));
+        }
+        if changed {
+            update_fields(self.connection, &new)?;
+            if old.priority != new.priority {
+                self.memory.count(self.lane(&old, old.state.status), -1);
+                self.memory.count(self.lane(&Hot::of(&new), old.state.status), 1);
+            }
+        }
+        if changed || stepped.changed {
+            let before = Hot { state: old.state, ..Hot::of(&new) };
+            let step = taskflow_core::Step { changed: true, ..stepped };
+            self.write(&before, &step)?;
+            new.state = step.state;
+        }
+        Ok(Edited::Done(Box::new(new)))
+    }
+
+    /// Deletes one task.
+    pub(crate) fn delete(&mut self, delete: &Delete) -> Result<Deleted, Error> {
+        let Some(hot) = self.hot(delete.id)? else { return Ok(Deleted::NotFound) };
+        if delete.if_version.is_some_and(|version| version != hot.state.version) {
+            return Ok(Deleted::Stale(hot.state.version));
+        }
+        let id = hot.id.get();
+        let child: Option<i64> = self
+            .connection
+            .prepare_cached("SELECT min(child) FROM waits WHERE parent = ?1")?
+            .query_row([id], |row| row.get(0))?;
+        if let Some(child) = child.and_then(TaskId::new) {
+            return Ok(Deleted::HasDependant(child));
+        }
+        self.leave(hot.id)?;
+        self.connection.prepare_cached("DELETE FROM attempts WHERE task = ?1")?.execute([id])?;
+        self.connection.prepare_cached("DELETE FROM tasks WHERE id = ?1")?.execute([id])?;
+        self.memory.count(self.lane(&hot, hot.state.status), -1);
+        Ok(Deleted::Done)
+    }
+}
+
+fn insert_row(connection: &Connection, tenant: TenantId, task: &Task) -> Result<(), Error> {
+    let (s, t) = (&task.state, &task.terms);
+    connection
+        .prepare_cached(
+            "INSERT INTO tasks(id, tenant, status, priority, queue, kind, run_at, retrying, \
+             blocked_by, attempt, uncounted, max_attempts, lease_seconds, timeout_seconds, \
+             deadline_at, expires_at, retry, created_at, updated_at, version, unique_key, \
+             concurrency_key, depends_on, tags, metadata, title, description, payload) \
+             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?8, 0, 0, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?15, \
+             ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)",
+        )?
+        .execute(params![
+            task.id.get(),
+            tenant.0,
+            s.status.number(),
+            task.priority.number(),
+            task.queue.as_str(),
+            task.kind.as_str(),
+            s.run_at.micros(),
+            s.blocked_by,
+            t.max_attempts,
+            t.lease_seconds,
+            t.timeout_seconds,
+            t.deadline_at.map(Timestamp::micros),
+            t.expires_at.map(Timestamp::micros),
+            rows::retry_text(&t.retry),
+            task.created_at.micros(),
+            s.version,
+            task.unique_key,
+            task.concurrency_key,
+            rows::ids_text(&task.depends_on),
+            rows::tags_text(&task.tags),
+            task.metadata.as_ref().map(Json::as_str),
+            task.title,
+            task.description,
+            task.payload.as_ref().map(Json::as_str),
+        ])
+        .map(drop)
+}
+
+fn update_fields(connection: &Connection, task: &Task) -> Result<(), Error> {
+    let t = &task.terms;
+    connection
+        .prepare_cached(
+            "UPDATE tasks SET title = ?2, description = ?3, priority = ?4, payload = ?5, \
+             max_attempts = ?6, retry = ?7, timeout_seconds = ?8, deadline_at = ?9, \
+             expires_at = ?10, lease_seconds = ?11, tags = ?12, metadata = ?13 WHERE id = ?1",
+        )?
+        .execute(params![
+            task.id.get(),
+            task.title,
+            task.description,
+            task.priority.number(),
+            task.payload.as_ref().map(Json::as_str),
+            t.max_attempts,
+            rows::retry_text(&t.retry),
+            t.timeout_seconds,
+            t.deadline_at.map(Timestamp::micros),
+            t.expires_at.map(Timestamp::micros),
+            t.lease_seconds,
+            rows::tags_text(&task.tags),
+            task.metadata.as_ref().map(Json::as_str),
+        ])
+        .map(drop)
+}
+
+/// One whole task.
+pub(crate) fn task(
+    connection: &Connection,
+    tenant: TenantId,
+    id: TaskId,
+) -> Result<Option<Task>, Error> {
+    connection
+        .prepare_cached(concat!(
+            "SELECT ",
+            task_columns!(),
+            " FROM tasks WHERE id = ?1 AND tenant = ?2"
+        ))?
+        .query_row(params![id.get(), tenant.0], rows::task)
+        .optional()
+}
+
+/// One page, newest first: a merge of one index range per status and priority of the filter.
+pub(crate) fn list(
+    connection: &Connection,
+    tenant: TenantId,
+    page: Page,
+) -> Result<Vec<Task>, Error> {
+    let ids: Vec<i64> = if page.filter == Filter::default() {
+        connection
+            .prepare_cached("SELECT id FROM tasks WHERE tenant = ?1 ORDER BY id DESC LIMIT ?2 OFFSET ?3")?
+            .query_map(params![tenant.0, page.limit, page.skip], |row| row.get(0))?
+            .collect::<Result<_, _>>()?
+    } else {
+        connection
+            .prepare_cached(&listed_sql(page.filter))?
+            .query_map(params![tenant.0, page.limit, page.skip], |row| row.get(0))?
+            .collect::<Result<_, _>>()?
+    };
+    let tasks: Result<Vec<_>, _> = ids
+        .into_iter()
+        .filter_map(TaskId::new)
+        .filter_map(|id| task(connection, tenant, id).transpose())
+        .collect();
+    tasks
+}
+
+/// The statement of a filtered list. Only numbers of enums go into the text, nothing of a caller's.
+pub(crate) fn listed_sql(filter: Filter) -> String {
+    let arms: Vec<String> = Status::ALL
+        .into_iter()
+        .filter(|status| filter.status.is_none_or(|wanted| wanted == *status))
+        .flat_map(|status| {
+            Priority::ALL
+                .into_iter()
+                .filter(move |priority| filter.priority.is_none_or(|wanted| wanted == *priority))
+                .map(move |priority| {
+                    format!(
+                        "SELECT id FROM tasks INDEXED BY tasks_listed WHERE tenant = ?1 \
+                         AND status = {} AND priority = {}",
+                        status.number(),
+                        priority.number()
+                    )
+                })
+        })
+        .collect();
+    format!("{} ORDER BY id DESC LIMIT ?2 OFFSET ?3", arms.join(" UNION ALL "))
+}
+
+/// Tasks per status from the kept counts.
+pub(crate) fn count(connection: &Connection, tenant: TenantId) -> Result<Counts, Error> {
+    let mut counts = Counts::default();
+    let mut statement = connection
+        .prepare_cached("SELECT status, sum(n) FROM task_counts WHERE tenant = ?1 GROUP BY status")?;
+    let mut rows = statement.query([tenant.0])?;
+    while let Some(row) = rows.next()? {
+        if let Some(status) = Status::from_number(row.get(0)?) {
+            counts.0[status as usize] = row.get(1)?;
+        }
+    }
+    Ok(counts)
+}
+
+/// A task's ended attempts, oldest first.
+pub(crate) fn attempts(
+    connection: &Connection,
+    tenant: TenantId,
+    id: TaskId,
+) -> Result<Option<Vec<Attempt>>, Error> {
+    let Some(task) = task(connection, tenant, id)? else { return Ok(None) };
+    let mut attempts: Vec<Attempt> = connection
+        .prepare_cached(
+            "SELECT attempt, outcome, worker, started_at, ended_at, error FROM attempts \
+             WHERE task = ?1 ORDER BY attempt",
+        )?
+        .query_map([id.get()], rows::attempt)?
+        .collect::<Result<_, _>>()?;
+    if task.state.completed_by_attempt() {
+        attempts.push(Attempt {
+            attempt: task.state.attempt,
+            worker: task.state.worker,
+            started_at: task.state.started_at.unwrap_or(task.created_at),
+            ended_at: task.state.ended_at.unwrap_or(task.created_at),
+            outcome: Outcome::Completed,
+            error: None,
+        });
+    }
+    Ok(Some(attempts))
+}

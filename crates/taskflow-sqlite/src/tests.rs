@@ -1,0 +1,1 @@
+//! Tests of the SQLite store's own rooms.

@@ -1,0 +1,299 @@
+//! The room of work: SQL of claims, finishes, heartbeats, expiry and what comes due.
+
+use rusqlite::{Connection, Error, params};
+use taskflow_core::{
+    Command, Illegal, LeaseToken, Priority, Status, TaskId, Timestamp, step,
+};
+use taskflow_store::{
+    Claim, Claimed, Due, Expired, Extend, Extended, FinishTask, Finished, Ready, Receipt, Sync,
+    Synced,
+};
+
+use crate::act::Act;
+use crate::memory::{Lane, lane};
+use crate::rows::Hot;
+use crate::tasks::task;
+
+/// A pending task that a claim may take: its order within the priority, and its id.
+type Candidate = (i64, i64);
+
+impl Act<'_> {
+    /// Finishes, extends and claims, in this order.
+    pub(crate) fn sync(&mut self, sync: Sync) -> Result<Synced, Error> {
+        let mut synced = Synced::default();
+        for finish in sync.finish {
+            synced.finished.push(self.finish(finish)?);
+        }
+        for extend in sync.extend {
+            synced.extended.push(self.extend(extend)?);
+        }
+        if let Some(claim) = sync.claim {
+            synced.claimed = self.claim(&claim)?;
+        }
+        Ok(synced)
+    }
+
+    fn finish(&mut self, item: FinishTask) -> Result<Finished, Error> {
+        let Some(hot) = self.hot(item.id)? else { return Ok(Finished::NotFound) };
+        let command = Command::Finish { token: item.token.hash(), finish: item.finish };
+        let step = match step(hot.id, &hot.terms, &hot.state, command, self.now) {
+            Ok(step) => step,
+            Err(Illegal::Cancelled) => return Ok(Finished::Cancelled),
+            Err(_) => return Ok(Finished::LeaseLost),
+        };
+        self.write(&hot, &step)?;
+        let state = step.state;
+        Ok(match state.last {
+            Some(last) => Finished::Done(Receipt {
+                id: hot.id,
+                status: state.status,
+                attempt: state.attempt,
+                outcome: last.outcome,
+                run_at: state.run_at,
+            }),
+            None => Finished::LeaseLost,
+        })
+    }
+
+    fn extend(&mut self, item: Extend) -> Result<Extended, Error> {
+        let Some(hot) = self.hot(item.id)? else { return Ok(Extended::NotFound) };
+        let reported = item.progress.is_some() || item.checkpoint.is_some();
+        let command = Command::Extend {
+            token: item.token.hash(),
+            progress: item.progress,
+            checkpoint: item.checkpoint,
+        };
+        let step = match step(hot.id, &hot.terms, &hot.state, command, self.now) {
+            Ok(step) => step,
+            Err(Illegal::Cancelled) => return Ok(Extended::Cancelled),
+            Err(_) => return Ok(Extended::LeaseLost),
+        };
+        let Some(lease) = &step.state.lease else { return Ok(Extended::LeaseLost) };
+        let until = lease.until;
+        if reported {
+            self.write(&hot, &step)?;
+        } else {
+            // The common heartbeat moves one column and one small index.
+            self.connection
+                .prepare_cached("UPDATE tasks SET lease_until = ?2 WHERE id = ?1")?
+                .execute(params![hot.id.get(), until.micros()])?;
+        }
+        Ok(Extended::Held(until))
+    }
+
+    /// Hands out tasks by priority, then `run_at`, then id.
+    fn claim(&mut self, claim: &Claim) -> Result<Vec<Claimed>, Error> {
+        let lanes: Vec<Lane> = self
+            .memory
+            .pending(self.tenant)
+            .filter(|lane| claim.takes(&lane.queue, &lane.kind))
+            .cloned()
+            .collect();
+        let mut tokens = claim.tokens.iter();
+        let mut claimed = Vec::new();
+        for priority in Priority::ALL.into_iter().rev() {
+            let lanes: Vec<&Lane> = lanes.iter().filter(|l| l.priority == priority).collect();
+            if lanes.is_empty() {
+                continue;
+            }
+            // A task that cannot start any more is ended on the way, so look again until the lanes
+            // are empty or the tokens are used up.
+            loop {
+                let wanted = tokens.len();
+                if wanted == 0 {
+                    return Ok(claimed);
+                }
+                let candidates = self.candidates(&lanes, wanted)?;
+                if candidates.is_empty() {
+                    break;
+                }
+                for (_, id) in candidates {
+                    self.hand_out(id, claim, &mut tokens, &mut claimed)?;
+                }
+            }
+        }
+        Ok(claimed)
+    }
+
+    fn candidates(&self, lanes: &[&Lane], wanted: usize) -> Result<Vec<Candidate>, Error> {
+        let mut candidates: Vec<Candidate> = Vec::new();
+        for lane in lanes {
+            let mut statement = self.connection.prepare_cached(
+                "SELECT run_at, id FROM tasks INDEXED BY tasks_ready WHERE tenant = ?1 \
+                 AND queue = ?2 AND kind = ?3 AND priority = ?4 AND run_at <= ?5 \
+                 AND status = 0 AND blocked_by = 0 ORDER BY run_at, id LIMIT ?6",
+            )?;
+            let rows = statement.query_map(
+                params![
+                    lane.tenant.0,
+                    lane.queue.as_str(),
+                    lane.kind.as_str(),
+                    lane.priority.number(),
+                    self.now.micros(),
+                    i64::try_from(wanted).unwrap_or(i64::MAX),
+                ],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )?;
+            for row in rows {
+                candidates.push(row?);
+            }
+        }
+        if lanes.len() > 1 {
+            candidates.sort_unstable();
+            candidates.truncate(wanted);
+        }
+        Ok(candidates)
+    }
+
+    fn hand_out<'t>(
+        &mut self,
+        id: i64,
+        claim: &Claim,
+        tokens: &mut impl Iterator<Item = &'t LeaseToken>,
+        claimed: &mut Vec<Claimed>,
+    ) -> Result<(), Error> {
+        let found = match TaskId::new(id) {
+            Some(id) => task(self.connection, self.tenant, id)?,
+            None => None,
+        };
+        let Some(mut task) = found else { return Ok(()) };
+        let hot = Hot::of(&task);
+        if passed(&hot, self.now) {
+            if let Ok(step) = step(hot.id, &hot.terms, &hot.state, Command::Expire, self.now) {
+                self.write(&hot, &step)?;
+            }
+            return Ok(());
+        }
+        let Some(&token) = tokens.next() else { return Ok(()) };
+        let command = Command::Claim {
+            worker: claim.worker.clone(),
+            token: token.hash(),
+            lease_seconds: claim.lease_seconds,
+        };
+        if let Ok(step) = step(hot.id, &hot.terms, &hot.state, command, self.now) {
+            self.write(&hot, &step)?;
+            task.state = step.state;
+            claimed.push(Claimed { task, token });
+        }
+        Ok(())
+    }
+
+    /// Ends what ran out of time, earliest first.
+    pub(crate) fn expire(&mut self, limit: u32) -> Result<Vec<Expired>, Error> {
+        let mut expired = Vec::new();
+        for sql in EXPIRING {
+            let left = limit - u32::try_from(expired.len()).unwrap_or(limit);
+            if left == 0 {
+                break;
+            }
+            for (id, tenant) in overdue(self.connection, sql, self.now, left)? {
+                self.tenant = taskflow_core::TenantId(tenant);
+                let Some(hot) = TaskId::new(id).map(|id| self.hot(id)).transpose()?.flatten()
+                else {
+                    continue;
+                };
+                let command = Command::Expire;
+                let Ok(step) = step(hot.id, &hot.terms, &hot.state, command, self.now) else {
+                    continue;
+                };
+                self.write(&hot, &step)?;
+                expired.push(Expired {
+                    id: hot.id,
+                    status: step.state.status,
+                    outcome: step.closed.map(|attempt| attempt.outcome),
+                    worker: hot.state.worker.filter(|_| hot.state.status == Status::InProgress),
+                });
+            }
+        }
+        Ok(expired)
+    }
+}
+
+fn passed(hot: &Hot, now: Timestamp) -> bool {
+    [hot.terms.expires_at, hot.terms.deadline_at].into_iter().flatten().any(|at| at <= now)
+}
+
+/// What can run out, each by the index that orders it.
+const EXPIRING: [&str; 3] = [
+    "SELECT id, tenant FROM tasks INDEXED BY tasks_leased \
+     WHERE lease_until <= ?1 ORDER BY lease_until, id LIMIT ?2",
+    "SELECT id, tenant FROM tasks INDEXED BY tasks_deadline \
+     WHERE status = 0 AND deadline_at <= ?1 ORDER BY deadline_at, id LIMIT ?2",
+    "SELECT id, tenant FROM tasks INDEXED BY tasks_expiring \
+     WHERE status = 0 AND expires_at <= ?1 ORDER BY expires_at, id LIMIT ?2",
+];
+
+fn overdue(
+    connection: &Connection,
+    sql: &str,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<(i64, i64)>, Error> {
+    connection
+        .prepare_cached(sql)?
+        .query_map(params![now.micros(), limit], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
+/// Whether anything ran out by `now`.
+pub(crate) fn anything_overdue(connection: &Connection, now: Timestamp) -> Result<bool, Error> {
+    for sql in EXPIRING {
+        if !overdue(connection, sql, now, 1)?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What comes due after `after` and until `until`, and what comes next.
+pub(crate) fn due(
+    connection: &Connection,
+    after: Timestamp,
+    until: Timestamp,
+) -> Result<Due, Error> {
+    let lanes: Vec<Lane> = connection
+        .prepare_cached(
+            "SELECT tenant, status, queue, kind, priority FROM task_counts WHERE status = 0",
+        )?
+        .query_map([], lane)?
+        .collect::<Result<_, _>>()?;
+    let mut due = Due::default();
+    for lane in lanes {
+        let first = |from: Timestamp| first_after(connection, &lane, from);
+        let mut next = first(after)?;
+        if let Some(run_at) = next.filter(|run_at| *run_at <= until) {
+            let ready = Ready { queue: lane.queue.clone(), kind: lane.kind.clone(), run_at };
+            match due.ready.iter_mut().find(|r| r.queue == ready.queue && r.kind == ready.kind) {
+                Some(known) => known.run_at = known.run_at.min(run_at),
+                None => due.ready.push(ready),
+            }
+            next = first(until)?;
+        }
+        due.next = [due.next, next].into_iter().flatten().min();
+    }
+    Ok(due)
+}
+
+fn first_after(
+    connection: &Connection,
+    lane: &Lane,
+    after: Timestamp,
+) -> Result<Option<Timestamp>, Error> {
+    let micros: Option<i64> = connection
+        .prepare_cached(
+            "SELECT min(run_at) FROM tasks INDEXED BY tasks_ready WHERE tenant = ?1 \
+             AND queue = ?2 AND kind = ?3 AND priority = ?4 AND run_at > ?5 \
+             AND status = 0 AND blocked_by = 0",
+        )?
+        .query_row(
+            params![
+                lane.tenant.0,
+                lane.queue.as_str(),
+                lane.kind.as_str(),
+                lane.priority.number(),
+                after.micros()
+            ],
+            |row| row.get(0),
+        )?;
+    Ok(micros.map(Timestamp::from_micros))
+}

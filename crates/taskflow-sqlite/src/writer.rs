@@ -1,0 +1,261 @@
+//! The one writer: takes all that waits, applies it in one transaction, commits, answers.
+//! It decides nothing about tasks; a failed command is undone alone, a failed commit answers all.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+
+use rusqlite::{Connection, Error};
+use taskflow_core::{NewTask, TenantId, Timestamp};
+use taskflow_store::batcher::{self, Batcher, Batches, Reply, Waiting};
+use taskflow_store::{
+    Answers, Delete, Deleted, Edit, Edited, Expired, Inserted, StoreError, Sync, Synced,
+};
+use tokio::sync::watch;
+
+use crate::act::Act;
+use crate::memory::Memory;
+use crate::{connect, error};
+
+/// A command with its scope.
+#[derive(Debug)]
+pub(crate) struct Order {
+    pub(crate) tenant: TenantId,
+    pub(crate) now: Timestamp,
+    pub(crate) what: What,
+}
+
+/// What the writer does.
+#[derive(Debug)]
+pub(crate) enum What {
+    Insert(Vec<NewTask>),
+    Edit(Vec<Edit>),
+    Delete(Vec<Delete>),
+    Sync(Box<Sync>),
+    Expire(u32),
+    /// Looks whether another process wrote.
+    Look,
+}
+
+/// What it answers.
+#[derive(Debug)]
+pub(crate) enum Said {
+    Inserted(Answers<Inserted>),
+    Edited(Answers<Edited>),
+    Deleted(Answers<Deleted>),
+    Synced(Box<Synced>),
+    Expired(Answers<Expired>),
+    Looked,
+}
+
+/// Starts the writer's thread.
+pub(crate) fn start(
+    path: PathBuf,
+    connection: Connection,
+    hints: watch::Sender<u64>,
+) -> std::io::Result<(Batcher<Order, Said>, JoinHandle<()>)> {
+    let (batcher, batches) = batcher::channel();
+    let writer = Writer { path, connection: Some(connection), memory: Memory::default(), hints };
+    let thread = std::thread::Builder::new()
+        .name("taskflow-writer".into())
+        .spawn(move || writer.run(batches))?;
+    Ok((batcher, thread))
+}
+
+struct Writer {
+    path: PathBuf,
+    /// None after a commit of unknown outcome, until the file is opened anew.
+    connection: Option<Connection>,
+    memory: Memory,
+    hints: watch::Sender<u64>,
+}
+
+type Answered = (Reply<Said>, Result<Said, StoreError>);
+
+impl Writer {
+    fn run(mut self, mut batches: Batches<Order, Said>) {
+        let mut batch = Vec::new();
+        while batches.next_blocking(&mut batch) {
+            let waiting = std::mem::take(&mut batch);
+            // A panic must not end the only writer: the callers hear `Unavailable`, the file is
+            // opened anew and its last commit stands.
+            if catch_unwind(AssertUnwindSafe(|| self.flush(waiting))).is_err() {
+                tracing::error!("the writer panicked; its transaction is undone");
+                self.connection = None;
+                self.memory.forget();
+            }
+        }
+    }
+
+    fn flush(&mut self, batch: Vec<Waiting<Order, Said>>) {
+        let begun = self.begin();
+        let connection = match (begun, self.connection.as_ref()) {
+            (Ok(()), Some(connection)) => connection,
+            (begun, _) => {
+                let busy = matches!(begun, Err(StoreError::Busy));
+                for waiting in batch {
+                    let error = if busy { StoreError::Busy } else { StoreError::Unavailable };
+                    waiting.split().1.send(Err(error));
+                }
+                return;
+            }
+        };
+        let mut answers: Vec<Answered> = Vec::with_capacity(batch.len());
+        for waiting in batch {
+            let (order, reply) = waiting.split();
+            answers.push((reply, carry_out(connection, &mut self.memory, order)));
+        }
+        let written = self.memory.write(connection).map_err(error::refused);
+        let done = written.and_then(|()| execute(connection, "COMMIT").map_err(error::uncommitted));
+        match done {
+            Ok(()) => {
+                for (reply, answer) in answers {
+                    reply.send(answer);
+                }
+            }
+            Err(failure) => self.fail(answers, failure),
+        }
+    }
+
+    /// Opens the file anew when it has to, begins, and reads what another process changed.
+    fn begin(&mut self) -> Result<(), StoreError> {
+        if self.connection.is_none() {
+            let opened = connect::writer(&self.path).map_err(|error| {
+                tracing::error!(error = %error, "the database cannot be opened anew");
+                StoreError::Unavailable
+            })?;
+            self.connection = Some(opened);
+        }
+        let Some(connection) = self.connection.as_ref() else {
+            return Err(StoreError::Unavailable);
+        };
+        let begun = execute(connection, "BEGIN IMMEDIATE")
+            .and_then(|()| self.memory.refresh(connection));
+        match begun {
+            Ok(false) => Ok(()),
+            Ok(true) => {
+                self.hints.send_modify(|count| *count += 1);
+                Ok(())
+            }
+            Err(failure) => {
+                self.roll_back();
+                let failure = error::refused(failure);
+                tracing::error!(error = %failure, "a transaction cannot begin");
+                Err(failure)
+            }
+        }
+    }
+
+    fn fail(&mut self, answers: Vec<Answered>, failure: StoreError) {
+        tracing::error!(error = %Chain(&failure), commands = answers.len(), "a commit failed");
+        let unknown = matches!(failure, StoreError::Unknown(_));
+        let text = Chain(&failure).to_string();
+        for (reply, _) in answers {
+            reply.send(Err(match &failure {
+                StoreError::Busy => StoreError::Busy,
+                StoreError::Full => StoreError::Full,
+                StoreError::Unknown(_) => StoreError::Unknown(text.clone().into()),
+                _ => StoreError::Failed(text.clone().into()),
+            }));
+        }
+        self.roll_back();
+        if unknown {
+            // After a failed fsync nobody knows what the page cache still holds.
+            self.connection = None;
+        }
+    }
+
+    fn roll_back(&mut self) {
+        self.memory.forget();
+        if let Some(connection) = &self.connection
+            && !connection.is_autocommit()
+            && let Err(failure) = execute(connection, "ROLLBACK")
+        {
+            tracing::error!(error = %failure, "a rollback failed");
+            self.connection = None;
+        }
+    }
+}
+
+/// Carries out one command; its failure undoes it alone.
+fn carry_out(
+    connection: &Connection,
+    memory: &mut Memory,
+    order: Order,
+) -> Result<Said, StoreError> {
+    // One plain insert is one statement, which SQLite undoes by itself.
+    let single = matches!(&order.what, What::Insert(batch)
+        if matches!(batch.as_slice(), [new] if new.depends_on.is_empty() && new.unique.is_none()));
+    let done = if single {
+        perform(connection, memory, order)
+    } else {
+        execute(connection, "SAVEPOINT command")
+            .and_then(|()| perform(connection, memory, order))
+            .and_then(|said| execute(connection, "RELEASE command").map(|()| said))
+    };
+    match done {
+        Ok(said) => {
+            memory.keep();
+            Ok(said)
+        }
+        Err(failure) => {
+            memory.undo();
+            if !single && !connection.is_autocommit() {
+                execute(connection, "ROLLBACK TO command")
+                    .and_then(|()| execute(connection, "RELEASE command"))
+                    .map_err(error::refused)?;
+            }
+            let failure = error::refused(failure);
+            tracing::error!(error = %Chain(&failure), "a command failed and was undone");
+            Err(failure)
+        }
+    }
+}
+
+fn perform(connection: &Connection, memory: &mut Memory, order: Order) -> Result<Said, Error> {
+    let Order { tenant, now, what } = order;
+    let mut act = Act { connection, memory, tenant, now, ready: Vec::new() };
+    Ok(match what {
+        What::Insert(batch) => {
+            let items = batch.into_iter().map(|new| act.insert(new)).collect::<Result<_, _>>()?;
+            Said::Inserted(Answers { items, ready: act.ready })
+        }
+        What::Edit(batch) => {
+            let items = batch.iter().map(|edit| act.edit(edit)).collect::<Result<_, _>>()?;
+            Said::Edited(Answers { items, ready: act.ready })
+        }
+        What::Delete(batch) => {
+            let items = batch.iter().map(|delete| act.delete(delete)).collect::<Result<_, _>>()?;
+            Said::Deleted(Answers { items, ready: act.ready })
+        }
+        What::Sync(sync) => {
+            let mut synced = act.sync(*sync)?;
+            synced.ready = act.ready;
+            Said::Synced(Box::new(synced))
+        }
+        What::Expire(limit) => {
+            let items = act.expire(limit)?;
+            Said::Expired(Answers { items, ready: act.ready })
+        }
+        What::Look => Said::Looked,
+    })
+}
+
+fn execute(connection: &Connection, sql: &str) -> Result<(), Error> {
+    connection.prepare_cached(sql)?.execute([]).map(drop)
+}
+
+/// Prints an error with all its sources: a log line is where the whole chain belongs.
+struct Chain<'a>(&'a dyn std::error::Error);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(cause) = source {
+            write!(f, ": {cause}")?;
+            source = cause.source();
+        }
+        Ok(())
+    }
+}
