@@ -1,3 +1,87 @@
-//! What TaskFlow does.
+//! What TaskFlow does: its use cases, its background duties and its worker.
+//!
+//! It holds stores as `Arc<dyn …>` and never sees a database, HTTP or configuration. It asks the
+//! store, then publishes what the answers say; a store never calls back.
 
+pub mod actor;
+pub mod bus;
+pub mod clock;
+pub mod duties;
+pub mod error;
+mod grant;
+pub mod tasks;
+pub mod work;
 pub mod worker;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use taskflow_core::Clock;
+use taskflow_store::Store;
+
+pub use actor::Actor;
+pub use error::ServiceError;
+
+/// Store vocabulary that services answer with; `api` speaks it without seeing a store.
+pub mod words {
+    pub use taskflow_store::{
+        Claimed, Counts, Delete, Edit, Extend, Extended, Filter, FinishTask, Finished, Inserted,
+        Kinds, Page, Receipt,
+    };
+}
+
+/// The bundle of use cases.
+#[derive(Clone)]
+pub struct Services {
+    /// Tasks for producers and operators.
+    pub tasks: tasks::Tasks,
+    /// Work for workers of every sort.
+    pub work: work::Work,
+    /// Wake-ups.
+    pub bus: Arc<bus::Bus>,
+    /// The clock that everything here asks.
+    pub clock: Arc<dyn Clock>,
+    store: Arc<dyn Store>,
+}
+
+impl Services {
+    /// Builds the use cases on a store. `poll` is how often a parked claim looks again by itself.
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn clock::IdSource>,
+        poll: Duration,
+    ) -> Self {
+        let bus = Arc::new(bus::Bus::default());
+        Self {
+            tasks: tasks::Tasks::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&bus)),
+            work: work::Work::new(
+                Arc::clone(&store),
+                Arc::clone(&clock),
+                ids,
+                Arc::clone(&bus),
+                poll,
+            ),
+            bus,
+            clock,
+            store,
+        }
+    }
+
+    /// The background duties of these services.
+    pub fn duties(&self) -> Vec<Box<dyn duties::Duty>> {
+        let store = || Arc::clone(&self.store);
+        vec![
+            Box::new(duties::reaper::Reaper::new(store(), Arc::clone(&self.bus))),
+            Box::new(duties::herald::Herald::new(store(), Arc::clone(&self.bus))),
+        ]
+    }
+
+    /// What other processes on the same database do, for [`bus::Bus::listen`].
+    pub fn hints(&self) -> taskflow_store::Hints {
+        self.store.hints()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,5 @@
 //! The facade.
+
+pub mod commands;
+pub mod config;
+pub mod logging;

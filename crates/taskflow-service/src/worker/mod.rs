@@ -1,3 +1,116 @@
-//! The in-process worker.
+//! The worker: claims, runs handlers outside every lock and transaction, heartbeats, reports.
+//! It is the embedders' API too. Where work comes from is `source.rs`; what it does is `handler.rs`.
 
+pub mod builtin;
+mod finisher;
 pub mod handler;
+mod heart;
+pub mod registry;
+mod run;
+pub mod source;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use finisher::Finisher;
+use heart::Heart;
+use registry::Registry;
+use run::Runner;
+use source::WorkSource;
+
+/// How long one claim waits for work before it asks again.
+const CLAIM_WAIT: Duration = Duration::from_secs(20);
+/// Most jobs taken by one claim: more would only wait here for a slot.
+const CLAIM_MAX: u32 = 100;
+/// After a claim that failed.
+const CLAIM_RETRY: Duration = Duration::from_millis(500);
+/// How long handlers get after they were told to stop.
+pub(crate) const STOP_GRACE: Duration = Duration::from_secs(1);
+
+/// A worker that runs up to `concurrency` jobs at once.
+pub struct Worker {
+    source: Arc<dyn WorkSource>,
+    registry: Registry,
+    concurrency: usize,
+}
+
+impl Worker {
+    /// A worker; `concurrency` of 0 counts as 1.
+    pub fn new(source: Arc<dyn WorkSource>, registry: Registry, concurrency: usize) -> Self {
+        Self { source, registry, concurrency: concurrency.clamp(1, Semaphore::MAX_PERMITS) }
+    }
+
+    /// Works until `stop`. Then it claims nothing more, gives running jobs `grace` to end, releases
+    /// the rest uncounted, and returns when every report is in.
+    pub async fn run(self, stop: CancellationToken, grace: Duration) {
+        let slots = Arc::new(Semaphore::new(self.concurrency));
+        let (finisher, finishing) = Finisher::start(Arc::clone(&self.source));
+        let heart = Arc::new(Heart::default());
+        let beating = tokio::spawn(Arc::clone(&heart).beat(Arc::clone(&self.source)));
+        let leave = CancellationToken::new();
+        let runner = Arc::new(Runner {
+            registry: self.registry,
+            heart,
+            finisher,
+            leave: leave.clone(),
+        });
+        let running = TaskTracker::new();
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = claim_for_ever(&*self.source, &slots, &runner, &running) => {}
+        }
+        running.close();
+        if tokio::time::timeout(grace, running.wait()).await.is_err() {
+            tracing::info!(jobs = running.len(), "giving back jobs that are still running");
+            leave.cancel();
+            running.wait().await;
+        }
+        drop(runner);
+        if finishing.await.is_err() {
+            tracing::error!("the worker's reports could not be delivered");
+        }
+        beating.abort();
+    }
+}
+
+async fn claim_for_ever(
+    source: &dyn WorkSource,
+    slots: &Arc<Semaphore>,
+    runner: &Arc<Runner>,
+    running: &TaskTracker,
+) {
+    loop {
+        // The semaphore is never closed, so an error cannot happen; waiting for ever is the answer.
+        let Ok(first) = Arc::clone(slots).acquire_owned().await else {
+            return std::future::pending().await;
+        };
+        let mut held = vec![first];
+        while held.len() < CLAIM_MAX as usize
+            && let Ok(more) = Arc::clone(slots).try_acquire_owned()
+        {
+            held.push(more);
+        }
+        let limit = u32::try_from(held.len()).unwrap_or(CLAIM_MAX);
+        match source.claim(limit, CLAIM_WAIT).await {
+            Ok(assignments) => {
+                for assignment in assignments {
+                    let slot = held.pop();
+                    let runner = Arc::clone(runner);
+                    running.spawn(async move {
+                        runner.run(assignment).await;
+                        drop(slot);
+                    });
+                }
+            }
+            Err(error) => {
+                tracing::warn!(error = %error, "a claim failed; trying again");
+                drop(held);
+                tokio::time::sleep(CLAIM_RETRY).await;
+            }
+        }
+    }
+}

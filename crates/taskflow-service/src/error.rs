@@ -1,0 +1,95 @@
+//! What a use case can answer instead of a result, in domain words with a stable code each.
+//! How it looks on the wire is in `api/problem.rs`.
+
+use taskflow_core::{Fault, Status, TaskId};
+use taskflow_store::StoreError;
+
+/// A use case that was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// No such task.
+    #[error("task {0} does not exist")]
+    NotFound(TaskId),
+    /// The input breaks rules that only the store could check.
+    #[error("the input is not valid")]
+    Invalid(Vec<Fault>),
+    /// The version in `If-Match` is not the task's.
+    #[error("task {id} has version {version} by now")]
+    Stale {
+        /// The task.
+        id: TaskId,
+        /// Its version.
+        version: u64,
+    },
+    /// The status cannot be set.
+    #[error("a task that is {} cannot become {}", .from.as_str(), .to.as_str())]
+    IllegalTransition {
+        /// The present status.
+        from: Status,
+        /// The wanted one.
+        to: Status,
+    },
+    /// The lease is not held any more.
+    #[error("the lease on task {0} is not held by this token any more")]
+    LeaseLost(TaskId),
+    /// The attempt was cancelled.
+    #[error("task {0} was cancelled while the attempt ran")]
+    Cancelled(TaskId),
+    /// A live task holds the unique key.
+    #[error("task {0} holds the unique key")]
+    KeyHeld(TaskId),
+    /// Another task waits for this one.
+    #[error("task {child} waits for task {id}")]
+    HasDependant {
+        /// The task.
+        id: TaskId,
+        /// One that waits for it.
+        child: TaskId,
+    },
+    /// Too many claims wait already.
+    #[error("too many claims wait already")]
+    TooManyWaiters,
+    /// The store is busy or shutting down; nothing was done.
+    #[error("the store is busy")]
+    Busy,
+    /// The disk is full; nothing was done.
+    #[error("the store's disk is full")]
+    StorageFull,
+    /// Nobody knows whether it was done.
+    #[error("the outcome is unknown")]
+    Unknown(#[source] StoreError),
+    /// It failed; nothing was done.
+    #[error("the store failed")]
+    Internal(#[source] StoreError),
+}
+
+impl ServiceError {
+    /// The stable code; never renamed.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound(_) => "not-found",
+            Self::Invalid(_) => "invalid-input",
+            Self::Stale { .. } => "stale-version",
+            Self::IllegalTransition { .. } => "illegal-transition",
+            Self::LeaseLost(_) | Self::Cancelled(_) => "lease-lost",
+            Self::KeyHeld(_) => "unique-key-held",
+            Self::HasDependant { .. } => "has-dependants",
+            Self::TooManyWaiters => "too-many-waiters",
+            Self::Busy => "busy",
+            Self::StorageFull => "storage-full",
+            Self::Unknown(_) => "outcome-unknown",
+            Self::Internal(_) => "internal-error",
+        }
+    }
+}
+
+impl From<StoreError> for ServiceError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Busy | StoreError::Unavailable => Self::Busy,
+            StoreError::Full => Self::StorageFull,
+            StoreError::Unknown(_) => Self::Unknown(error),
+            StoreError::Corrupt(_) | StoreError::Failed(_) => Self::Internal(error),
+        }
+    }
+}

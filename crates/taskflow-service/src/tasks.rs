@@ -1,0 +1,131 @@
+//! Tasks for producers and operators: create, read, edit, delete, count.
+//! It adds the actor's scope, the time and the wake-ups to what the store does.
+
+use std::sync::Arc;
+
+use taskflow_core::task::{Task, TaskPatch};
+use taskflow_core::{Attempt, Clock, Fault, Illegal, NewTask, TaskId};
+use taskflow_store::{
+    Answers, Counts, Delete, Deleted, Edit, Edited, Inserted, Page, Store,
+};
+
+use crate::actor::Actor;
+use crate::bus::Bus;
+use crate::error::ServiceError;
+
+/// The use cases of tasks.
+#[derive(Clone)]
+pub struct Tasks {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    bus: Arc<Bus>,
+}
+
+/// A task that a create answered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Created {
+    /// The task.
+    pub task: Task,
+    /// False when it was there already and held the unique key.
+    pub new: bool,
+}
+
+impl Tasks {
+    pub(crate) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, bus: Arc<Bus>) -> Self {
+        Self { store, clock, bus }
+    }
+
+    /// Creates a task. When this answers, the task is on disk.
+    pub async fn create(&self, actor: Actor, new: NewTask) -> Result<Created, ServiceError> {
+        let now = self.clock.now();
+        let answers = self.store.insert(actor.tenant, vec![new], now).await?;
+        self.bus.ready(&answers.ready, now);
+        match one(answers)? {
+            Inserted::Created(task) | Inserted::Replaced { task, .. } => {
+                Ok(Created { task: *task, new: true })
+            }
+            Inserted::Existing(task) => Ok(Created { task: *task, new: false }),
+            Inserted::KeyHeld(holder) => Err(ServiceError::KeyHeld(holder)),
+            Inserted::NoParent(id) => Err(ServiceError::Invalid(vec![Fault::new(
+                "/depends_on",
+                "no-such-task",
+                format!("names task {id}, which does not exist"),
+            )])),
+            Inserted::LostParent(id) => Err(ServiceError::Invalid(vec![Fault::new(
+                "/depends_on",
+                "parent-ended",
+                format!("names task {id}, which failed or was cancelled"),
+            )])),
+        }
+    }
+
+    /// Reads a task.
+    pub async fn get(&self, actor: Actor, id: TaskId) -> Result<Task, ServiceError> {
+        let tasks = self.store.get(actor.tenant, vec![id]).await?;
+        tasks.into_iter().next().flatten().ok_or(ServiceError::NotFound(id))
+    }
+
+    /// One page of tasks, newest first.
+    pub async fn list(&self, actor: Actor, page: Page) -> Result<Vec<Task>, ServiceError> {
+        Ok(self.store.list(actor.tenant, page).await?)
+    }
+
+    /// Edits a task's fields and status.
+    pub async fn edit(
+        &self,
+        actor: Actor,
+        id: TaskId,
+        if_version: Option<u64>,
+        patch: TaskPatch,
+    ) -> Result<Task, ServiceError> {
+        let now = self.clock.now();
+        let edit = Edit { id, if_version, patch };
+        let answers = self.store.edit(actor.tenant, vec![edit], now).await?;
+        self.bus.ready(&answers.ready, now);
+        match one(answers)? {
+            Edited::Done(task) => Ok(*task),
+            Edited::NotFound => Err(ServiceError::NotFound(id)),
+            Edited::Stale(version) => Err(ServiceError::Stale { id, version }),
+            Edited::Refused(Illegal::Transition { from, to }) => {
+                Err(ServiceError::IllegalTransition { from, to })
+            }
+            Edited::Refused(_) => Err(ServiceError::LeaseLost(id)),
+            Edited::Pinned(faults) => Err(ServiceError::Invalid(faults)),
+            Edited::KeyHeld(holder) => Err(ServiceError::KeyHeld(holder)),
+        }
+    }
+
+    /// Deletes a task; a worker that holds it is fenced.
+    pub async fn delete(
+        &self,
+        actor: Actor,
+        id: TaskId,
+        if_version: Option<u64>,
+    ) -> Result<(), ServiceError> {
+        let now = self.clock.now();
+        let answers = self.store.delete(actor.tenant, vec![Delete { id, if_version }], now).await?;
+        match one(answers)? {
+            Deleted::Done => Ok(()),
+            Deleted::NotFound => Err(ServiceError::NotFound(id)),
+            Deleted::Stale(version) => Err(ServiceError::Stale { id, version }),
+            Deleted::HasDependant(child) => Err(ServiceError::HasDependant { id, child }),
+        }
+    }
+
+    /// Tasks per status.
+    pub async fn count(&self, actor: Actor) -> Result<Counts, ServiceError> {
+        Ok(self.store.count(actor.tenant).await?)
+    }
+
+    /// A task's finished attempts, oldest first.
+    pub async fn attempts(&self, actor: Actor, id: TaskId) -> Result<Vec<Attempt>, ServiceError> {
+        self.store.attempts(actor.tenant, id).await?.ok_or(ServiceError::NotFound(id))
+    }
+}
+
+/// The one answer to a batch of one.
+fn one<T>(answers: Answers<T>) -> Result<T, ServiceError> {
+    answers.items.into_iter().next().ok_or_else(|| {
+        ServiceError::Internal(taskflow_store::StoreError::Corrupt("no answer to an item".into()))
+    })
+}

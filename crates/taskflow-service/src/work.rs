@@ -1,0 +1,173 @@
+//! Work for workers of every sort: in this process, over HTTP, on the same database. All of them wait
+//! here; the store hands out, `core::step` decides.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use taskflow_core::{Clock, Finish, TaskId, Timestamp, WorkerName};
+use taskflow_store::{
+    Claim, Claimed, Extend, Extended, FinishTask, Finished, Receipt, Store, Sync, Synced,
+};
+
+use crate::actor::Actor;
+use crate::bus::{Bus, Wish};
+use crate::clock::IdSource;
+use crate::error::ServiceError;
+use crate::grant;
+
+/// The use cases of work.
+#[derive(Clone)]
+pub struct Work {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+    bus: Arc<Bus>,
+    poll: Duration,
+}
+
+/// A wish for work, with how long to wait for it.
+#[derive(Debug, Clone)]
+pub struct Want {
+    /// What is taken.
+    pub wish: Arc<Wish>,
+    /// Most tasks.
+    pub limit: u32,
+    /// Length of the leases instead of the tasks' own, in seconds.
+    pub lease_seconds: Option<u32>,
+    /// How long to wait when there is nothing.
+    pub wait: Duration,
+}
+
+/// All that a worker says and asks at once.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// Attempts that ended.
+    pub finish: Vec<FinishTask>,
+    /// Heartbeats.
+    pub extend: Vec<Extend>,
+    /// A wish for work.
+    pub want: Option<Want>,
+}
+
+impl Work {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
+        bus: Arc<Bus>,
+        poll: Duration,
+    ) -> Self {
+        Self { store, clock, ids, bus, poll }
+    }
+
+    /// Hands out up to `want.limit` tasks, waiting for the first one as long as `want.wait`.
+    pub async fn claim(
+        &self,
+        actor: Actor,
+        worker: &WorkerName,
+        want: Want,
+    ) -> Result<Vec<Claimed>, ServiceError> {
+        let report = Report { want: Some(want), ..Report::default() };
+        Ok(self.sync(actor, worker, report).await?.claimed)
+    }
+
+    /// Finishes, heartbeats and claims in one commit; then waits for work if none was there.
+    pub async fn sync(
+        &self,
+        actor: Actor,
+        worker: &WorkerName,
+        report: Report,
+    ) -> Result<Synced, ServiceError> {
+        let Report { finish, extend, want } = report;
+        let first = Sync { finish, extend, claim: None };
+        let Some(want) = want else { return self.run(actor, first).await };
+        // Only a claim that may wait takes a place in the line.
+        let until = Instant::now() + want.wait;
+        let mut parked = self.park(&want)?;
+        let claim = |sync: Sync| Sync { claim: Some(self.claim_of(worker, &want)), ..sync };
+        let mut synced = self.run(actor, claim(first)).await?;
+        while synced.claimed.is_empty() {
+            let Some(place) = parked.as_mut() else { break };
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            tokio::select! {
+                () = place.woken() => {}
+                () = tokio::time::sleep(left.min(self.poll)) => {}
+            }
+            parked = self.park(&want)?;
+            synced.claimed = self.run(actor, claim(Sync::default())).await?.claimed;
+        }
+        if synced.claimed.len() == want.limit as usize
+            && let Some(place) = &parked
+        {
+            // There may be more than this one took.
+            place.pass_on();
+        }
+        Ok(synced)
+    }
+
+    fn park(&self, want: &Want) -> Result<Option<crate::bus::Parked>, ServiceError> {
+        if want.wait.is_zero() {
+            return Ok(None);
+        }
+        self.bus.park(&want.wish).map(Some).ok_or(ServiceError::TooManyWaiters)
+    }
+
+    fn claim_of(&self, worker: &WorkerName, want: &Want) -> Claim {
+        Claim {
+            worker: worker.clone(),
+            queues: want.wish.queues.clone(),
+            kinds: want.wish.kinds.clone(),
+            lease_seconds: want.lease_seconds,
+            tokens: self.ids.tokens(want.limit as usize),
+        }
+    }
+
+    async fn run(&self, actor: Actor, sync: Sync) -> Result<Synced, ServiceError> {
+        if sync.claim.is_some() {
+            let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
+            let bus = Arc::clone(&self.bus);
+            return Ok(grant::sync(store, clock, bus, actor.tenant, sync).await?);
+        }
+        let now = self.clock.now();
+        let synced = self.store.sync(actor.tenant, sync, now).await?;
+        self.bus.ready(&synced.ready, now);
+        Ok(synced)
+    }
+
+    /// Ends one attempt.
+    pub async fn finish(
+        &self,
+        actor: Actor,
+        id: TaskId,
+        token: taskflow_core::LeaseToken,
+        finish: Finish,
+    ) -> Result<Receipt, ServiceError> {
+        let finish = vec![FinishTask { id, token, finish }];
+        let synced = self.run(actor, Sync { finish, ..Sync::default() }).await?;
+        match synced.finished.into_iter().next() {
+            Some(Finished::Done(receipt)) => Ok(receipt),
+            Some(Finished::Cancelled) => Err(ServiceError::Cancelled(id)),
+            Some(Finished::LeaseLost) => Err(ServiceError::LeaseLost(id)),
+            Some(Finished::NotFound) | None => Err(ServiceError::NotFound(id)),
+        }
+    }
+
+    /// Extends one lease; none when the task was cancelled and the worker should stop.
+    pub async fn heartbeat(
+        &self,
+        actor: Actor,
+        extend: Extend,
+    ) -> Result<Option<Timestamp>, ServiceError> {
+        let id = extend.id;
+        let sync = Sync { extend: vec![extend], ..Sync::default() };
+        match self.run(actor, sync).await?.extended.into_iter().next() {
+            Some(Extended::Held(until)) => Ok(Some(until)),
+            Some(Extended::Cancelled) => Ok(None),
+            Some(Extended::LeaseLost) => Err(ServiceError::LeaseLost(id)),
+            Some(Extended::NotFound) | None => Err(ServiceError::NotFound(id)),
+        }
+    }
+}

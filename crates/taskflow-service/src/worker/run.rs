@@ -1,0 +1,122 @@
+//! Runs one job: handler, time limit, panic, cancellation, and the answer's way back.
+
+use std::time::Duration;
+
+use taskflow_core::Finish;
+use taskflow_store::FinishTask;
+use tokio_util::sync::CancellationToken;
+
+use super::STOP_GRACE;
+use super::finisher::Finisher;
+use super::handler::{Answer, Context};
+use super::heart::Heart;
+use super::registry::Registry;
+use super::source::Assignment;
+
+/// What every job of a worker shares.
+pub(crate) struct Runner {
+    pub(crate) registry: Registry,
+    pub(crate) heart: std::sync::Arc<Heart>,
+    pub(crate) finisher: Finisher,
+    /// Fires when the worker leaves and jobs are given back.
+    pub(crate) leave: CancellationToken,
+}
+
+/// Why a job was stopped from outside.
+enum Stopped {
+    TimedOut(u32),
+    Leaving,
+    LeaseGone,
+}
+
+impl Runner {
+    /// Runs one job and reports it.
+    pub(crate) async fn run(&self, assignment: Assignment) {
+        let Assignment { job, token, lease_seconds } = assignment;
+        let Some(handler) = self.registry.get(&job.kind) else {
+            // A source hands out only kinds that it was asked for.
+            tracing::error!(task.id = job.id.get(), task.kind = job.kind, "no handler for a job");
+            return self.finisher.report(FinishTask {
+                id: job.id,
+                token,
+                finish: Finish::Released,
+            });
+        };
+        let cancel = CancellationToken::new();
+        let lost = CancellationToken::new();
+        let cx = Context::new(std::sync::Arc::clone(&job), cancel.clone());
+        let key = (job.id, job.attempt);
+        self.heart.add(key, token, lease_seconds, cx.clone(), lost.clone());
+        let mut handling = tokio::spawn(async move { handler.run(cx).await });
+        let stopped = tokio::select! {
+            ended = &mut handling => {
+                self.heart.remove(key);
+                let finish = finish_of(ended);
+                return self.finisher.report(FinishTask { id: job.id, token, finish });
+            }
+            () = time_out(job.timeout_seconds) => {
+                Stopped::TimedOut(job.timeout_seconds.unwrap_or(0))
+            }
+            () = self.leave.cancelled() => Stopped::Leaving,
+            () = lost.cancelled() => Stopped::LeaseGone,
+        };
+        cancel.cancel();
+        let ended = tokio::time::timeout(STOP_GRACE, &mut handling).await;
+        if ended.is_err() {
+            // A handler that does not listen is dropped at its next await; its slot is free now.
+            handling.abort();
+        }
+        self.heart.remove(key);
+        let finish = match stopped {
+            Stopped::LeaseGone => {
+                return tracing::info!(task.id = job.id.get(), "a job was stopped: its lease is gone");
+            }
+            Stopped::TimedOut(seconds) => Finish::Failed {
+                error: format!("the attempt timed out after {seconds} s"),
+                retryable: true,
+                retry_after: None,
+            },
+            // One that came through in the last second counts as what it is.
+            Stopped::Leaving => match ended {
+                Ok(ended @ Ok(Answer::Completed(_))) => finish_of(ended),
+                _ => Finish::Interrupted,
+            },
+        };
+        self.finisher.report(FinishTask { id: job.id, token, finish });
+    }
+}
+
+fn finish_of(ended: Result<Answer, tokio::task::JoinError>) -> Finish {
+    match ended {
+        Ok(Answer::Completed(result)) => Finish::Completed { result },
+        Ok(Answer::Failed { error, retryable, retry_after }) => {
+            Finish::Failed { error, retryable, retry_after }
+        }
+        Ok(Answer::Snoozed(delay)) => Finish::Snoozed { delay },
+        Ok(Answer::Released) => Finish::Released,
+        Err(failure) => Finish::Failed {
+            error: panic_text(failure),
+            retryable: true,
+            retry_after: None,
+        },
+    }
+}
+
+fn panic_text(failure: tokio::task::JoinError) -> String {
+    let Ok(panic) = failure.try_into_panic() else { return "the handler was stopped".into() };
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned());
+    match text {
+        Some(text) => format!("the handler panicked: {text}"),
+        None => "the handler panicked".into(),
+    }
+}
+
+async fn time_out(seconds: Option<u32>) {
+    match seconds {
+        Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds.into())).await,
+        None => std::future::pending().await,
+    }
+}

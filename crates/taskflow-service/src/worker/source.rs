@@ -1,0 +1,111 @@
+//! Where a worker gets its work: a port with an answer in this process (`Local`) and, in the program,
+//! one over HTTP.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use taskflow_core::{LeaseToken, TaskId, WorkerName};
+use taskflow_store::{Claimed, Extend, Extended, FinishTask, Finished, Kinds};
+
+use super::handler::Job;
+use crate::actor::Actor;
+use crate::bus::Wish;
+use crate::error::ServiceError;
+use crate::work::{Report, Want, Work};
+
+/// A job with the right to work on it.
+#[derive(Debug, Clone)]
+pub struct Assignment {
+    /// The job.
+    pub job: Arc<Job>,
+    /// The token that every report carries.
+    pub token: LeaseToken,
+    /// Length of the lease, in seconds.
+    pub lease_seconds: u32,
+}
+
+/// The source could not be asked.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct SourceError(pub String);
+
+impl From<ServiceError> for SourceError {
+    fn from(error: ServiceError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Where work comes from and results go. Each call is bounded in time.
+#[async_trait]
+pub trait WorkSource: Send + Sync {
+    /// Up to `limit` jobs, waiting for the first one as long as `wait`. Dropping the future gives
+    /// back what it would have got.
+    async fn claim(&self, limit: u32, wait: Duration) -> Result<Vec<Assignment>, SourceError>;
+    /// Reports ends of attempts, one answer each.
+    async fn finish(&self, batch: Vec<FinishTask>) -> Result<Vec<Finished>, SourceError>;
+    /// Sends heartbeats, one answer each.
+    async fn heartbeat(&self, batch: Vec<Extend>) -> Result<Vec<Extended>, SourceError>;
+}
+
+/// Work from the services of this process.
+pub struct Local {
+    work: Work,
+    actor: Actor,
+    worker: WorkerName,
+    wish: Arc<Wish>,
+}
+
+impl Local {
+    /// A source for `worker` that takes `kinds` from `queues` (every queue when none).
+    pub fn new(
+        work: Work,
+        actor: Actor,
+        worker: WorkerName,
+        queues: Option<Vec<taskflow_core::QueueName>>,
+        kinds: Vec<taskflow_core::Kind>,
+    ) -> Self {
+        let wish = Arc::new(Wish { queues, kinds: Kinds::Named(kinds) });
+        Self { work, actor, worker, wish }
+    }
+}
+
+#[async_trait]
+impl WorkSource for Local {
+    async fn claim(&self, limit: u32, wait: Duration) -> Result<Vec<Assignment>, SourceError> {
+        let want = Want { wish: Arc::clone(&self.wish), limit, lease_seconds: None, wait };
+        let claimed = self.work.claim(self.actor, &self.worker, want).await?;
+        Ok(claimed.into_iter().map(assignment).collect())
+    }
+
+    async fn finish(&self, finish: Vec<FinishTask>) -> Result<Vec<Finished>, SourceError> {
+        let report = Report { finish, ..Report::default() };
+        Ok(self.work.sync(self.actor, &self.worker, report).await?.finished)
+    }
+
+    async fn heartbeat(&self, extend: Vec<Extend>) -> Result<Vec<Extended>, SourceError> {
+        let report = Report { extend, ..Report::default() };
+        Ok(self.work.sync(self.actor, &self.worker, report).await?.extended)
+    }
+}
+
+fn assignment(claimed: Claimed) -> Assignment {
+    let Claimed { task, token } = claimed;
+    let lease_seconds = task.state.lease.as_ref().map_or(task.terms.lease_seconds, |l| l.seconds);
+    let job = Job {
+        id: task.id,
+        title: task.title,
+        queue: task.queue.as_str().to_owned(),
+        kind: task.kind.as_str().to_owned(),
+        payload: task.payload,
+        attempt: task.state.attempt,
+        max_attempts: task.terms.max_attempts,
+        checkpoint: task.state.checkpoint,
+        timeout_seconds: task.terms.timeout_seconds,
+        created_at: task.created_at,
+    };
+    Assignment { job: Arc::new(job), token, lease_seconds }
+}
+
+/// Which attempt a report is about.
+pub(crate) type Key = (TaskId, u32);

@@ -1,0 +1,168 @@
+//! The contract as a program: a naive store in memory, plain scans over maps, nothing clever.
+//! Stores are compared with it command by command (`conformance/random.rs`), so where the prose of
+//! the traits leaves a question open, this is the answer. It is not durable and not fast.
+
+mod tasks;
+mod work;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+
+use taskflow_core::limits::ATTEMPTS_KEPT;
+use taskflow_core::{
+    Attempt, Command, Illegal, Outcome, Status, Step, Task, TaskId, TenantId, Timestamp, step,
+};
+use tokio::sync::watch;
+
+use crate::{Hints, Ready, Store};
+
+/// A store whose database is a handful of maps.
+#[derive(Debug)]
+pub struct Model {
+    tables: Mutex<Tables>,
+    hints: watch::Sender<u64>,
+}
+
+impl Model {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self { tables: Mutex::default(), hints: watch::Sender::new(0) }
+    }
+
+    /// One call of the contract: what `act` answers and which tasks became ready by it.
+    fn call<T>(&self, act: impl FnOnce(&mut Tables) -> T) -> (T, Vec<Ready>) {
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = tables.waiting();
+        let answer = act(&mut tables);
+        let after = tables.waiting();
+        let fresh = after.iter().filter(|(id, run_at)| before.get(id) != Some(run_at));
+        let ready = fresh.map(|(id, _)| ready(&tables.rows[id].task)).collect();
+        (answer, ready)
+    }
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Store for Model {
+    fn hints(&self) -> Hints {
+        self.hints.subscribe()
+    }
+}
+
+/// The whole database.
+#[derive(Debug, Clone, Default)]
+struct Tables {
+    last_id: i64,
+    rows: BTreeMap<TaskId, Row>,
+    /// (parent, child): from the child's birth until the parent ends or the child is retried or deleted.
+    edges: BTreeSet<(TaskId, TaskId)>,
+}
+
+#[derive(Debug, Clone)]
+struct Row {
+    tenant: TenantId,
+    task: Task,
+    /// The newest `ATTEMPTS_KEPT` attempts that steps closed, oldest first.
+    history: Vec<Attempt>,
+}
+
+impl Tables {
+    fn next_id(&mut self) -> TaskId {
+        self.last_id += 1;
+        TaskId::new(self.last_id).expect("counted up from zero")
+    }
+
+    fn task(&self, scope: TenantId, id: TaskId) -> Option<&Task> {
+        self.rows.get(&id).filter(|row| row.tenant == scope).map(|row| &row.task)
+    }
+
+    /// The tasks of one tenant, oldest first.
+    fn tasks(&self, scope: TenantId) -> impl DoubleEndedIterator<Item = &Task> {
+        self.rows.values().filter(move |row| row.tenant == scope).map(|row| &row.task)
+    }
+
+    /// Every task that a claim may take at or after its `run_at`, of all tenants.
+    fn waiting(&self) -> BTreeMap<TaskId, Timestamp> {
+        let tasks = self.rows.values().map(|row| &row.task).filter(|task| waits(task));
+        tasks.map(|task| (task.id, task.state.run_at)).collect()
+    }
+
+    /// One step of one task, with all that follows for the tasks that wait for it.
+    fn advance(&mut self, id: TaskId, command: Command, now: Timestamp) -> Result<Step, Illegal> {
+        let task = &self.rows[&id].task;
+        let step = step(id, &task.terms, &task.state, command, now)?;
+        self.write(id, &step, now);
+        Ok(step)
+    }
+
+    fn write(&mut self, id: TaskId, step: &Step, now: Timestamp) {
+        let row = self.rows.get_mut(&id).expect("the caller found the task");
+        let was = std::mem::replace(&mut row.task.state, step.state.clone()).status;
+        row.history.extend(step.closed.clone());
+        keep_newest(&mut row.history);
+        let is = step.state.status;
+        if was.is_ended() && !is.is_ended() {
+            // A retried task waits for nobody.
+            self.edges.retain(|(_, child)| *child != id);
+        }
+        if was != is && is.is_ended() {
+            self.tell_children(id, is, now);
+        }
+    }
+
+    /// A task ended: those that wait for it go on or are lost, and theirs with them.
+    fn tell_children(&mut self, parent: TaskId, status: Status, now: Timestamp) {
+        for child in self.children(parent) {
+            self.edges.remove(&(parent, child));
+            let command = match status {
+                Status::Completed => Command::Unblock,
+                _ => Command::ParentLost(parent),
+            };
+            match self.advance(child, command, now) {
+                // Not due: it runs or has ended already, by a person's hand.
+                Ok(_) | Err(Illegal::NotDue) => {}
+                Err(illegal) => unreachable!("a parent's end is no {illegal:?} to task {child}"),
+            }
+        }
+    }
+
+    fn children(&self, parent: TaskId) -> Vec<TaskId> {
+        self.edges.iter().filter(|(p, _)| *p == parent).map(|(_, child)| *child).collect()
+    }
+}
+
+fn keep_newest(history: &mut Vec<Attempt>) {
+    let surplus = history.len().saturating_sub(ATTEMPTS_KEPT as usize);
+    history.drain(..surplus);
+}
+
+/// Whether only time or a free worker is missing.
+fn waits(task: &Task) -> bool {
+    task.state.status == Status::Pending && task.state.blocked_by == 0
+}
+
+fn ready(task: &Task) -> Ready {
+    Ready { queue: task.queue.clone(), kind: task.kind.clone(), run_at: task.state.run_at }
+}
+
+/// A task's finished attempts; the one that completed it is in the task itself.
+fn attempts(row: &Row) -> Vec<Attempt> {
+    let (task, state) = (&row.task, &row.task.state);
+    let mut attempts = row.history.clone();
+    if state.completed_by_attempt() {
+        attempts.push(Attempt {
+            attempt: state.attempt,
+            worker: state.worker.clone(),
+            started_at: state.started_at.unwrap_or(task.created_at),
+            ended_at: state.ended_at.unwrap_or(state.updated_at),
+            outcome: Outcome::Completed,
+            error: None,
+        });
+        keep_newest(&mut attempts);
+    }
+    attempts
+}
