@@ -1,1 +1,65 @@
-//! Empty for now.
+//! How the world speaks to TaskFlow: its HTTP surface, and nothing else. It asks services, never a store.
+
+mod extract;
+mod layers;
+mod openapi;
+pub mod server;
+pub mod problem;
+mod start;
+pub mod state;
+mod v1;
+
+use std::sync::{Arc, OnceLock};
+
+use aide::axum::ApiRouter;
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::get;
+
+use layers::edge::{RequestIds, edge};
+use layers::key::key;
+pub use state::{ApiKey, ApiOptions, ApiState, Cors};
+
+/// The whole surface.
+pub fn router(state: ApiState) -> Router {
+    let options = Arc::clone(&state.options);
+    // Described when somebody asks: an idle server does not keep the document.
+    let document: Arc<OnceLock<bytes::Bytes>> = Arc::default();
+    let described = Arc::clone(&options);
+    let title = options.title.clone();
+    let title_of_redoc = title.clone();
+    let pages = Router::new()
+        .route("/", get(start::page))
+        .route(
+            "/openapi.json",
+            get(move || async move {
+                openapi::json(document.get_or_init(|| document_of(&described)))
+            }),
+        )
+        .route("/docs", get(move || async move { openapi::swagger(&title) }))
+        .route("/redoc", get(move || async move { openapi::redoc(&title_of_redoc) }));
+    let api = keyed().layer(from_fn_with_state(Arc::clone(&options), key));
+    let api: Router<ApiState> = Router::from(v1::health::router()).merge(Router::from(api));
+    let mut router = Router::new().nest("/api/v1", api).merge(pages).with_state(state);
+    if let Some(cors) = layers::cors::layer(&options.cors) {
+        router = router.layer(cors);
+    }
+    router
+        .layer(from_fn(layers::uri::limit))
+        .layer(from_fn_with_state(RequestIds::new(options.request_seed), edge))
+}
+
+/// Everything that asks for the key.
+fn keyed() -> ApiRouter<ApiState> {
+    v1::tasks::router().merge(v1::work::router())
+}
+
+/// The OpenAPI document as text.
+pub fn document_of(options: &ApiOptions) -> bytes::Bytes {
+    let mut document = openapi::frame(options);
+    let api = ApiRouter::<ApiState>::new()
+        .nest("/api/v1", v1::health::router().merge(keyed()))
+        .finish_api(&mut document);
+    drop(api);
+    serde_json::to_vec_pretty(&document).map_or_else(|_| bytes::Bytes::new(), Into::into)
+}

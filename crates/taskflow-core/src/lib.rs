@@ -7,6 +7,7 @@
 //! `now` and tokens are arguments, so that two databases agree by construction.
 
 pub mod attempt;
+pub mod diagram;
 pub mod fault;
 pub mod json;
 pub mod lease;

@@ -91,7 +91,9 @@ impl RetryPolicy {
         let n = used.max(1);
         let plain = match self.strategy {
             Strategy::Exponential => {
-                self.base_seconds * self.factor.powi(i32::try_from(n - 1).unwrap_or(i32::MAX))
+                let growth = self.factor.powi(i32::try_from(n - 1).unwrap_or(i32::MAX));
+                // Infinite growth of a base of 0 would be NaN, and that the cap instead of 0.
+                self.base_seconds * growth.min(f64::MAX)
             }
             Strategy::Linear => self.base_seconds * f64::from(n),
             Strategy::Fixed => self.base_seconds,

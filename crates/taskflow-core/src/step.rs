@@ -92,7 +92,9 @@ pub fn step(
 ) -> Result<Step, Illegal> {
     let task = Subject { id, terms, state, now };
     match command {
-        Command::Claim { worker, token, lease_seconds } => task.claim(&worker, token, lease_seconds),
+        Command::Claim { worker, token, lease_seconds } => {
+            task.claim(&worker, token, lease_seconds)
+        }
         Command::Extend { token, progress, checkpoint } => task.extend(token, progress, checkpoint),
         Command::Finish { token, finish } => task.finish(token, &finish),
         Command::Expire => task.expire(),
@@ -271,6 +273,9 @@ impl Subject<'_> {
                 state.started_at = Some(self.now);
                 state.worker = None;
                 state.retrying = false;
+                // A person starts it whatever it waits for. Its parents find no pending task to
+                // unblock meanwhile, so a release must not leave it blocked for ever.
+                state.blocked_by = 0;
                 state.last = None;
                 return Ok(changed(state, None));
             }
@@ -347,9 +352,13 @@ impl Subject<'_> {
         {
             return Ok(lease);
         }
-        let cancelled = self.state.status == Status::Cancelled
-            && self.state.last.as_ref().is_some_and(|l| l.token == token);
-        Err(if cancelled { Illegal::Cancelled } else { Illegal::LeaseLost })
+        // A task may also be cancelled after this attempt was over: that is no answer to its holder.
+        let cancelled =
+            |last: &LastFinish| last.token == token && last.outcome == Outcome::Cancelled;
+        Err(match &self.state.last {
+            Some(last) if cancelled(last) => Illegal::Cancelled,
+            _ => Illegal::LeaseLost,
+        })
     }
 
     /// The instant beyond which no heartbeat carries the present attempt.

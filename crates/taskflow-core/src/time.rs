@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::limits::INSTANT_MAX_MICROS;
 
+/// Year 1 as the lower end: year 0 exists in ISO 8601 but in no database's text form.
+const INSTANT_MIN_MICROS: i64 = -62_135_596_800_000_000;
+
 /// An instant: microseconds since 1970-01-01T00:00:00Z. Arithmetic saturates, it never wraps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Timestamp(i64);
@@ -40,7 +43,8 @@ impl Timestamp {
         self.0.saturating_sub(earlier.0) as f64 / 1e6
     }
 
-    /// Parses RFC 3339 (section 5.6) with an offset. A leap second is refused: no clock here can show it.
+    /// Parses RFC 3339 (section 5.6) with an offset and at most nine digits of a second, of which six
+    /// are kept. A leap second is refused: no clock here can show it.
     pub fn parse(text: &str) -> Result<Self, BadInstant> {
         let bytes = text.as_bytes();
         let shaped = bytes.len() >= 20
@@ -51,24 +55,42 @@ impl Timestamp {
             && bytes[13] == b':'
             && bytes[16] == b':'
             && &bytes[17..19] != b"60"
-            && !text.contains('[');
+            && ends_like_rfc3339(&bytes[19..]);
         if !shaped {
             return Err(BadInstant);
         }
         let instant: jiff::Timestamp = text.parse().map_err(|_| BadInstant)?;
-        let micros = instant.as_microsecond();
-        // Year 1 as the lower end: year 0 exists in ISO 8601 but in no database's text form.
-        if !(-62_135_596_800_000_000..=INSTANT_MAX_MICROS).contains(&micros) {
+        // Downwards, not towards 1970: the last instant of year 0 must not become year 1.
+        let micros =
+            i64::try_from(instant.as_nanosecond().div_euclid(1000)).map_err(|_| BadInstant)?;
+        if !(INSTANT_MIN_MICROS..=INSTANT_MAX_MICROS).contains(&micros) {
             return Err(BadInstant);
         }
         Ok(Self(micros))
     }
 }
 
+/// Whether what follows the seconds is an optional fraction and `Z` or `±hh:mm`; the parser behind
+/// it knows more of ISO 8601 than RFC 3339 allows (`,5`, `+05`, `+0530`, `+25:59`, `[UTC]`).
+fn ends_like_rfc3339(tail: &[u8]) -> bool {
+    let fraction = match tail {
+        [b'.', rest @ ..] => 1 + rest.iter().take_while(|b| b.is_ascii_digit()).count(),
+        _ => 0,
+    };
+    matches!(
+        &tail[fraction..],
+        [b'Z' | b'z']
+            | [b'+' | b'-', b'0' | b'1', b'0'..=b'9', b':', _, _]
+            | [b'+' | b'-', b'2', b'0'..=b'3', b':', _, _]
+    )
+}
+
 impl fmt::Display for Timestamp {
-    /// RFC 3339 in UTC with microseconds and `Z`.
+    /// RFC 3339 in UTC with microseconds and `Z`; what lies outside the years 1 to 9998 shows as
+    /// the nearest instant inside.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match jiff::Timestamp::from_microsecond(self.0) {
+        let shown = self.0.clamp(INSTANT_MIN_MICROS, INSTANT_MAX_MICROS);
+        match jiff::Timestamp::from_microsecond(shown) {
             Ok(instant) => write!(f, "{instant:.6}"),
             Err(_) => f.write_str("9998-12-31T23:59:59.999999Z"),
         }

@@ -9,6 +9,7 @@ use taskflow_core::limits::WAITERS_MAX;
 use taskflow_core::{Kind, QueueName, Timestamp};
 use taskflow_store::{Hints, Kinds, Ready};
 use tokio::sync::{Notify, oneshot};
+use tokio_util::sync::CancellationToken;
 
 /// What a claimer takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +46,7 @@ pub struct Bus {
     waiters: Mutex<Waiters>,
     next_due: Mutex<Option<Timestamp>>,
     sooner: Notify,
+    closing: CancellationToken,
 }
 
 impl Bus {
@@ -103,6 +105,16 @@ impl Bus {
                 }
             }
         }
+    }
+
+    /// Sends everybody home who waits: the process stops.
+    pub fn close(&self) {
+        self.closing.cancel();
+    }
+
+    /// Resolves when the process stops.
+    pub async fn closed(&self) {
+        self.closing.cancelled().await;
     }
 
     /// Number of claims that wait.

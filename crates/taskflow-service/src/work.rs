@@ -95,6 +95,7 @@ impl Work {
             tokio::select! {
                 () = place.woken() => {}
                 () = tokio::time::sleep(left.min(self.poll)) => {}
+                () = self.bus.closed() => break,
             }
             parked = self.park(&want)?;
             synced.claimed = self.run(actor, claim(Sync::default())).await?.claimed;

@@ -2,15 +2,18 @@
 //! processes wrote. It changes no task.
 
 use std::path::{Path, PathBuf};
+use std::sync::Weak;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::Connection;
-use tokio::sync::mpsc::UnboundedSender;
+use taskflow_core::{TenantId, Timestamp};
+use taskflow_store::batcher::Batcher;
 
 use crate::connect;
 use crate::error::OpenError;
+use crate::writer::{Order, Said, What};
 
 /// How often it looks: what a task from another process waits at most for its wake-up. Reading the
 /// counter costs some microseconds.
@@ -22,30 +25,39 @@ const CHECKPOINT_BYTES: u64 = 16 * 1024 * 1024;
 /// WAL size from which the writer is held up until the WAL starts anew: readers kept it from ending.
 const RESTART_BYTES: u64 = 256 * 1024 * 1024;
 
-/// Starts the thread; it ends when `stop` is closed. `foreign` hears of every commit that may be
-/// another process's.
+/// Starts the thread; it ends when `stop` is closed. `writer` is asked to look after every
+/// commit that may be another process's.
 pub(crate) fn start(
     path: PathBuf,
     stop: Receiver<()>,
-    foreign: UnboundedSender<()>,
+    writer: Weak<Batcher<Order, Said>>,
 ) -> Result<JoinHandle<()>, OpenError> {
     let connection = connect::writer(&path)?;
     let wal = wal_path(&path);
     std::thread::Builder::new()
         .name("taskflow-keeper".into())
-        .spawn(move || run(&connection, &wal, &stop, &foreign))
+        .spawn(move || run(&connection, &wal, &stop, &writer))
         .map_err(|source| OpenError::NotOpened { path, source: Box::new(source) })
 }
 
-fn run(connection: &Connection, wal: &Path, stop: &Receiver<()>, foreign: &UnboundedSender<()>) {
+fn run(
+    connection: &Connection,
+    wal: &Path,
+    stop: &Receiver<()>,
+    writer: &Weak<Batcher<Order, Said>>,
+) {
     let mut seen = version(connection);
     while matches!(stop.recv_timeout(LOOK), Err(RecvTimeoutError::Timeout)) {
-        let now = version(connection);
-        if now != seen {
-            seen = now;
-            if foreign.send(()).is_err() {
-                return;
+        let version = version(connection);
+        if version != seen {
+            seen = version;
+            let Some(writer) = writer.upgrade() else { return };
+            let now = Timestamp::from_micros(0);
+            // When the queue is full the writer is about to look by itself.
+            if writer.post(Order { tenant: TenantId::DEFAULT, now, what: What::Look }).is_err() {
+                tracing::debug!("the writer is too busy to look for other processes' writes");
             }
+            drop(writer);
             let bytes = std::fs::metadata(wal).map_or(0, |meta| meta.len());
             if bytes >= CHECKPOINT_BYTES {
                 checkpoint(connection, bytes);

@@ -34,8 +34,8 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens `path`, creates it when it is missing, and brings its schema up to date. Needs a running
-    /// tokio runtime.
+    /// Opens `path`, creates it when it is missing, and brings its schema up to date. The reads need
+    /// a tokio runtime around them.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let mut connection = connect::writer(path)?;
         migrate::migrate(&mut connection, path)?;
@@ -44,22 +44,7 @@ impl SqliteStore {
         let (batcher, writing) = writer::start(path.into(), connection, hint).map_err(failed)?;
         let batcher = Arc::new(batcher);
         let (stop, stopped) = std::sync::mpsc::channel();
-        let (foreign, mut heard) = tokio::sync::mpsc::unbounded_channel();
-        let keeping = keeper::start(path.into(), stopped, foreign)?;
-        let looking = Arc::downgrade(&batcher);
-        tokio::spawn(async move {
-            while heard.recv().await.is_some() {
-                let Some(batcher) = looking.upgrade() else { return };
-                let order = Order {
-                    tenant: TenantId::DEFAULT,
-                    now: Timestamp::from_micros(0),
-                    what: What::Look,
-                };
-                if let Err(error) = batcher.submit(order, 0).await {
-                    tracing::debug!(error = %error, "could not look for other processes' writes");
-                }
-            }
-        });
+        let keeping = keeper::start(path.into(), stopped, Arc::downgrade(&batcher))?;
         Ok(Self {
             batcher: Some(batcher),
             readers: Readers::new(path.into()),

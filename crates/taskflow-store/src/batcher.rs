@@ -69,6 +69,20 @@ impl<C, A> Batcher<C, A> {
     /// many commands or bytes wait already, `Unavailable` when the flusher is gone. Once handed over,
     /// the command is carried out even if this future is dropped.
     pub async fn submit(&self, command: C, bytes: usize) -> Result<A, StoreError> {
+        let answer = self.hand_over(command, bytes)?;
+        answer.await.unwrap_or(Err(StoreError::Unavailable))
+    }
+
+    /// Hands `command` over without waiting for an answer; the same errors as `submit`.
+    pub fn post(&self, command: C) -> Result<(), StoreError> {
+        self.hand_over(command, 0).map(drop)
+    }
+
+    fn hand_over(
+        &self,
+        command: C,
+        bytes: usize,
+    ) -> Result<oneshot::Receiver<Result<A, StoreError>>, StoreError> {
         let before = self.held.fetch_add(bytes, Ordering::Relaxed);
         // A single command may be larger than what is left, so that nothing is refused for ever.
         if before > 0 && before + bytes > WRITER_QUEUE_BYTES_MAX {
@@ -84,7 +98,7 @@ impl<C, A> Batcher<C, A> {
                 mpsc::error::TrySendError::Closed(_) => StoreError::Unavailable,
             });
         }
-        answer.await.unwrap_or(Err(StoreError::Unavailable))
+        Ok(answer)
     }
 }
 

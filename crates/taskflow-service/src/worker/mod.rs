@@ -2,6 +2,7 @@
 //! It is the embedders' API too. Where work comes from is `source.rs`; what it does is `handler.rs`.
 
 pub mod builtin;
+pub mod command;
 mod finisher;
 pub mod handler;
 mod heart;

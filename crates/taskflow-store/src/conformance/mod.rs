@@ -3,9 +3,15 @@
 //! A store's test binary says `taskflow_store::conformance!(MyHarness);` and gets one `#[tokio::test]`
 //! per case. A new case is a `pub async fn` in one of the rooms and one word in the list below.
 
+pub mod dependencies;
 pub mod harness;
+pub mod isolation;
+pub mod random;
 pub mod stage;
 pub mod tasks;
+pub mod time;
+pub mod unique;
+pub mod work;
 
 pub use harness::Harness;
 
@@ -47,6 +53,98 @@ macro_rules! conformance {
                 a_delete_of_another_version_is_stale
                 a_delete_takes_the_history_along
                 everything_acknowledged_is_there_after_reopening
+            }
+            work {
+                a_claim_hands_out_a_lease
+                a_claim_takes_priority_then_run_at_then_id
+                a_claim_gives_at_most_as_many_as_it_has_tokens
+                a_claim_without_tokens_takes_nothing
+                a_claim_looks_at_its_queues_only
+                a_claim_takes_its_kinds_only
+                a_manual_task_is_never_handed_out
+                a_task_is_handed_out_from_its_run_at_on
+                a_task_is_never_handed_out_twice
+                a_claim_may_set_the_length_of_its_leases
+                a_completed_attempt_leaves_its_result
+                a_failed_attempt_waits_as_the_policy_says
+                a_failure_may_name_its_own_delay
+                a_failure_for_good_ends_the_task
+                attempts_used_up_end_the_task
+                snooze_release_and_interruption_do_not_count
+                the_same_finish_twice_gets_the_same_answer
+                a_different_finish_afterwards_has_lost_the_lease
+                a_stale_lease_cannot_finish_or_extend_a_task
+                a_wrong_token_changes_nothing
+                work_on_an_unknown_task_is_answered
+                a_cancelled_attempt_is_told_so
+                a_deleted_task_fences_its_worker
+                a_heartbeat_extends_the_lease_and_keeps_what_it_says
+                a_heartbeat_never_goes_beyond_the_hard_end
+                a_sync_finishes_extends_and_claims_in_this_order
+                a_sync_answers_every_item_in_order
+                an_empty_sync_answers_nothing
+                ready_tells_what_may_be_claimed
+                leases_hold_after_reopening
+            }
+            time {
+                a_lease_without_heartbeat_is_rescued
+                an_attempt_that_ran_too_long_timed_out
+                a_deadline_ends_running_and_waiting_tasks
+                a_task_not_started_in_time_is_cancelled
+                a_task_past_its_time_is_ended_instead_of_handed_out
+                expiry_goes_in_order_and_stops_at_its_limit
+                a_person_s_work_never_expires
+                the_history_tells_every_attempt
+                the_history_keeps_the_newest_attempts
+                a_completed_attempt_stays_in_the_history_through_a_retry
+                a_retried_task_gets_all_its_attempts_again
+                due_tells_each_queue_and_kind_once_and_what_comes_next
+            }
+            dependencies {
+                a_task_waits_for_each_parent_that_has_not_completed
+                a_parent_named_twice_counts_once
+                a_task_cannot_wait_for_what_is_not_there_or_lost
+                items_of_a_batch_may_wait_for_earlier_ones
+                a_task_becomes_ready_when_its_last_parent_completes
+                a_freed_task_still_waits_for_its_run_at
+                a_sync_hands_out_what_its_finish_freed
+                a_parent_that_is_tried_again_keeps_its_children_waiting
+                a_lost_parent_cancels_its_children
+                losses_go_down_to_the_last_descendant
+                a_child_that_has_ended_is_left_alone
+                a_retried_child_waits_for_nobody
+                a_task_that_a_person_starts_waits_for_nobody
+                a_retried_parent_blocks_later_children_only
+                a_task_that_others_wait_for_cannot_be_deleted
+                tasks_still_wait_after_reopening
+            }
+            unique {
+                return_answers_the_task_that_holds_the_key
+                reject_names_the_task_that_holds_the_key
+                replace_cancels_a_pending_holder
+                replace_is_refused_while_the_holder_runs
+                dependants_of_a_replaced_task_are_lost
+                a_task_cannot_replace_what_it_waits_for
+                parents_are_checked_before_the_key
+                items_of_a_batch_meet_each_other_s_keys
+                an_ended_or_deleted_task_gives_its_key_free
+                a_retry_cannot_take_a_key_that_another_holds
+                a_key_is_unique_in_its_queue_only
+                of_many_creates_at_once_one_gets_the_key
+                keys_are_held_after_reopening
+            }
+            isolation {
+                another_tenant_s_tasks_cannot_be_read
+                tenants_share_the_sequence_of_ids
+                another_tenant_s_tasks_cannot_be_edited_or_deleted
+                another_tenant_s_work_cannot_be_touched
+                each_tenant_claims_its_own_tasks
+                a_task_cannot_wait_for_another_tenant_s_task
+                tenants_do_not_share_unique_keys
+                expiry_and_what_is_due_go_over_all_tenants
+            }
+            random {
+                random_commands_match_the_model
             }
         }
     };

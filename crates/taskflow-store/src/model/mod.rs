@@ -5,12 +5,13 @@
 mod tasks;
 mod work;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use taskflow_core::limits::ATTEMPTS_KEPT;
 use taskflow_core::{
-    Attempt, Command, Illegal, Outcome, Status, Step, Task, TaskId, TenantId, Timestamp, step,
+    Attempt, Command, Illegal, Outcome, Status, Step, Task, TaskId, TenantId, Timestamp,
+    step as core_step,
 };
 use tokio::sync::watch;
 
@@ -58,7 +59,7 @@ impl Store for Model {
 struct Tables {
     last_id: i64,
     rows: BTreeMap<TaskId, Row>,
-    /// (parent, child): from the child's birth until the parent ends or the child is retried or deleted.
+    /// (parent, child): from the child's birth until the parent ends or the child waits no more.
     edges: BTreeSet<(TaskId, TaskId)>,
 }
 
@@ -94,40 +95,48 @@ impl Tables {
     /// One step of one task, with all that follows for the tasks that wait for it.
     fn advance(&mut self, id: TaskId, command: Command, now: Timestamp) -> Result<Step, Illegal> {
         let task = &self.rows[&id].task;
-        let step = step(id, &task.terms, &task.state, command, now)?;
+        let step = core_step(id, &task.terms, &task.state, command, now)?;
         self.write(id, &step, now);
         Ok(step)
     }
 
+    /// Writes a step, then tells the tasks that wait for this one how it ended, and theirs when they
+    /// end by it, nearest first and in the order of their ids.
     fn write(&mut self, id: TaskId, step: &Step, now: Timestamp) {
+        let mut ends = VecDeque::new();
+        ends.extend(self.put(id, step));
+        while let Some((parent, end)) = ends.pop_front() {
+            for child in self.children(parent) {
+                self.edges.remove(&(parent, child));
+                let command = match end {
+                    Status::Completed => Command::Unblock,
+                    _ => Command::ParentLost(parent),
+                };
+                let task = &self.rows[&child].task;
+                // Refused when a person works on the child: its parents are nothing to it then.
+                if let Ok(step) = core_step(child, &task.terms, &task.state, command, now) {
+                    ends.extend(self.put(child, &step));
+                }
+            }
+        }
+    }
+
+    /// Writes a step of one task; the task and its end when it ended by it.
+    fn put(&mut self, id: TaskId, step: &Step) -> Option<(TaskId, Status)> {
         let row = self.rows.get_mut(&id).expect("the caller found the task");
         let was = std::mem::replace(&mut row.task.state, step.state.clone()).status;
         row.history.extend(step.closed.clone());
         keep_newest(&mut row.history);
-        let is = step.state.status;
-        if was.is_ended() && !is.is_ended() {
-            // A retried task waits for nobody.
-            self.edges.retain(|(_, child)| *child != id);
+        let (is, blocked_by) = (step.state.status, step.state.blocked_by);
+        if is.is_ended() || blocked_by == 0 {
+            self.leave(id);
         }
-        if was != is && is.is_ended() {
-            self.tell_children(id, is, now);
-        }
+        (was != is && is.is_ended()).then_some((id, is))
     }
 
-    /// A task ended: those that wait for it go on or are lost, and theirs with them.
-    fn tell_children(&mut self, parent: TaskId, status: Status, now: Timestamp) {
-        for child in self.children(parent) {
-            self.edges.remove(&(parent, child));
-            let command = match status {
-                Status::Completed => Command::Unblock,
-                _ => Command::ParentLost(parent),
-            };
-            match self.advance(child, command, now) {
-                // Not due: it runs or has ended already, by a person's hand.
-                Ok(_) | Err(Illegal::NotDue) => {}
-                Err(illegal) => unreachable!("a parent's end is no {illegal:?} to task {child}"),
-            }
-        }
+    /// The task waits for nobody any more: it ended, is deleted, or a person started or retried it.
+    fn leave(&mut self, child: TaskId) {
+        self.edges.retain(|(_, c)| *c != child);
     }
 
     fn children(&self, parent: TaskId) -> Vec<TaskId> {

@@ -122,7 +122,7 @@ impl Tables {
         if let Some(&child) = self.children(delete.id).first() {
             return Deleted::HasDependant(child);
         }
-        self.edges.retain(|(_, child)| *child != delete.id);
+        self.leave(delete.id);
         self.rows.remove(&delete.id);
         Deleted::Done
     }

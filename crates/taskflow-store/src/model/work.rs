@@ -76,7 +76,7 @@ impl Tables {
         claimed
     }
 
-    /// Expires tasks of one sort, earliest first, until `expired` holds `limit`.
+    /// Expires tasks of one sort, earliest first, as many as `limit` leaves room for.
     fn sweep(
         &mut self,
         due: impl Fn(&Task) -> Option<Timestamp>,
@@ -90,10 +90,8 @@ impl Tables {
             .filter(|(at, _)| *at <= now)
             .collect();
         over.sort_unstable();
+        over.truncate(limit - expired.len());
         for (_, id) in over {
-            if expired.len() == limit {
-                break;
-            }
             // Not due: it was lost with a parent that expired a moment ago.
             if let Ok(step) = self.advance(id, Command::Expire, now) {
                 expired.push(Expired {

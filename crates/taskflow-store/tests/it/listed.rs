@@ -2,7 +2,15 @@
 
 const LIST: &str = include_str!("../../src/conformance/mod.rs");
 
-const ROOMS: [(&str, &str); 1] = [("tasks", include_str!("../../src/conformance/tasks.rs"))];
+const ROOMS: [(&str, &str); 7] = [
+    ("dependencies", include_str!("../../src/conformance/dependencies.rs")),
+    ("isolation", include_str!("../../src/conformance/isolation.rs")),
+    ("random", include_str!("../../src/conformance/random/mod.rs")),
+    ("tasks", include_str!("../../src/conformance/tasks.rs")),
+    ("time", include_str!("../../src/conformance/time.rs")),
+    ("unique", include_str!("../../src/conformance/unique.rs")),
+    ("work", include_str!("../../src/conformance/work.rs")),
+];
 
 /// The names that the list holds for `room`.
 fn listed(room: &str) -> Vec<&'static str> {

@@ -1,0 +1,11 @@
+//! How requests are read: bodies, ids in paths, queries, preconditions. Each refuses in words.
+
+pub(crate) mod body;
+pub(crate) mod if_match;
+pub(crate) mod path;
+pub(crate) mod query;
+
+pub(crate) use body::{Body, LargeBody};
+pub(crate) use if_match::IfMatch;
+pub(crate) use path::{TaskPath, WorkerPath};
+pub(crate) use query::Query;

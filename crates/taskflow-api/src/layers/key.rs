@@ -1,0 +1,48 @@
+//! Asks for the API key, when one is set. Keys in the query are never looked at.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, header};
+
+use crate::problem::Problem;
+use crate::state::{ApiKey, ApiOptions};
+
+/// The layer.
+pub(crate) async fn key(
+    State(options): State<Arc<ApiOptions>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match &options.key {
+        Some(key) if !presented(request.headers(), key) => Problem::new(
+            "unauthorized",
+            "an API key is needed: send it as X-API-Key or as Authorization: Bearer",
+        )
+        .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+        .into_response(),
+        _ => next.run(request).await,
+    }
+}
+
+/// Whether the headers present the key. Two keys are none: nobody could tell which one counts.
+fn presented(headers: &HeaderMap, key: &ApiKey) -> bool {
+    let mut given = headers.get_all("x-api-key").iter();
+    match (given.next(), given.next()) {
+        (Some(guess), None) => key.is(guess.as_bytes()),
+        (Some(_), Some(_)) => false,
+        (None, _) => {
+            let mut given = headers.get_all(header::AUTHORIZATION).iter();
+            let (Some(value), None) = (given.next(), given.next()) else { return false };
+            bearer(value.as_bytes()).is_some_and(|guess| key.is(guess))
+        }
+    }
+}
+
+/// The credential of `Bearer <credential>`, RFC 6750 section 2.1; the scheme in any letter case.
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = value.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then_some(rest)
+}

@@ -1,0 +1,117 @@
+//! The OpenAPI 3.1 document, collected from the types that parse and answer, and its two pages.
+//! Both pages carry their scripts: nothing is loaded from elsewhere.
+
+use aide::OperationOutput;
+use aide::openapi::{Components, Info, OpenApi, ReferenceOr, SecurityScheme};
+use aide::transform::TransformOperation;
+use axum::response::{Html, IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+
+use crate::problem::{Problem, ProblemBody};
+use crate::state::ApiOptions;
+
+/// Names an operation. Every one may answer 401, 500 and 503.
+pub(crate) fn document<'t>(
+    op: TransformOperation<'t>,
+    id: &str,
+    tag: &str,
+    summary: &str,
+) -> TransformOperation<'t> {
+    problems(op.id(id).tag(tag).summary(summary), &[401, 500, 503])
+}
+
+/// A problem document in the description of an operation.
+struct ProblemAnswer;
+
+impl OperationOutput for ProblemAnswer {
+    type Inner = Problem;
+
+    fn operation_response(
+        context: &mut aide::generate::GenContext,
+        operation: &mut aide::openapi::Operation,
+    ) -> Option<aide::openapi::Response> {
+        let mut response =
+            axum::Json::<ProblemBody<'_>>::operation_response(context, operation)?;
+        if let Some(content) = response.content.shift_remove("application/json") {
+            response.content.insert("application/problem+json".into(), content);
+        }
+        Some(response)
+    }
+}
+
+/// Adds the statuses with which an operation may refuse.
+pub(crate) fn problems<'t>(
+    op: TransformOperation<'t>,
+    statuses: &[u16],
+) -> TransformOperation<'t> {
+    statuses.iter().fold(op, |mut op, status| {
+        let operation = op.inner_mut();
+        let responses = operation.responses.get_or_insert_default();
+        aide::generate::in_context(|context| {
+            let Some(mut response) =
+                ProblemAnswer::operation_response(context, &mut Default::default())
+            else {
+                return;
+            };
+            let text = StatusCode::from_u16(*status).ok().and_then(|s| s.canonical_reason());
+            response.description = text.unwrap_or("Refused").to_owned();
+            responses.responses.insert(
+                aide::openapi::StatusCode::Code(*status),
+                ReferenceOr::Item(response),
+            );
+        });
+        op
+    })
+}
+
+/// The frame of the document: title, version, the two ways to send the key.
+pub(crate) fn frame(options: &ApiOptions) -> OpenApi {
+    let scheme = |json| serde_json::from_value::<SecurityScheme>(json).ok();
+    let schemes = [
+        ("api_key", scheme(serde_json::json!({"type": "apiKey", "in": "header", "name": "X-API-Key"}))),
+        ("bearer", scheme(serde_json::json!({"type": "http", "scheme": "bearer"}))),
+    ];
+    OpenApi {
+        info: Info {
+            title: options.title.clone(),
+            version: options.version.clone(),
+            description: Some(
+                "A task queue that anything able to speak HTTP can use. A 2xx means: on disk.".into(),
+            ),
+            ..Info::default()
+        },
+        components: Some(Components {
+            security_schemes: schemes
+                .into_iter()
+                .filter_map(|(name, scheme)| Some((name.to_owned(), ReferenceOr::Item(scheme?))))
+                .collect(),
+            ..Components::default()
+        }),
+        security: [("api_key", Vec::new()), ("bearer", Vec::new())]
+            .into_iter()
+            .map(|(name, scopes): (&str, Vec<String>)| {
+                [(name.to_owned(), scopes)].into_iter().collect()
+            })
+            .collect(),
+        ..OpenApi::default()
+    }
+}
+
+/// `/openapi.json`.
+pub(crate) fn json(text: &bytes::Bytes) -> Response {
+    let mut response = text.clone().into_response();
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// `/docs`: Swagger UI.
+pub(crate) fn swagger(title: &str) -> Html<String> {
+    Html(aide::swagger::Swagger::new("/openapi.json").with_title(title).html())
+}
+
+/// `/redoc`: ReDoc.
+pub(crate) fn redoc(title: &str) -> Html<String> {
+    Html(aide::redoc::Redoc::new("/openapi.json").with_title(title).html())
+}

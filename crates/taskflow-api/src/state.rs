@@ -1,0 +1,88 @@
+//! What handlers may touch, and what they need to know of the configuration. Built by the program.
+
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use sha2::{Digest, Sha256};
+use taskflow_core::Clock;
+use taskflow_service::{Services, tasks::Tasks, work::Work};
+
+/// How the API calls itself and who may use it.
+#[derive(Debug, Clone)]
+pub struct ApiOptions {
+    /// Title in the documentation.
+    pub title: String,
+    /// Version in the documentation and the health answer.
+    pub version: String,
+    /// The key that is asked for; none asks for no key.
+    pub key: Option<ApiKey>,
+    /// Origins that browsers may call from.
+    pub cors: Cors,
+    /// First half of every request id, so that restarts do not repeat ids.
+    pub request_seed: u32,
+}
+
+/// Which origins browsers may call from. Credentials (cookies) are never allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cors {
+    /// Any, without credentials.
+    Any,
+    /// Exactly these.
+    Only(Vec<String>),
+}
+
+/// The API key, kept as its hash so that comparing takes the same time for every guess.
+#[derive(Clone)]
+pub struct ApiKey([u8; 32]);
+
+impl ApiKey {
+    /// Keeps the hash of a key.
+    pub fn new(key: &str) -> Self {
+        Self(Sha256::digest(key).into())
+    }
+
+    /// Whether `guess` is the key, in constant time for guesses of one length.
+    pub fn is(&self, guess: &[u8]) -> bool {
+        let guess: [u8; 32] = Sha256::digest(guess).into();
+        subtle::ConstantTimeEq::ct_eq(&self.0[..], &guess[..]).into()
+    }
+}
+
+impl std::fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ApiKey(…)")
+    }
+}
+
+/// The state of every handler: cheap to clone.
+#[derive(Clone)]
+pub struct ApiState {
+    /// The use cases.
+    pub services: Services,
+    /// The options.
+    pub options: Arc<ApiOptions>,
+}
+
+impl FromRef<ApiState> for Tasks {
+    fn from_ref(state: &ApiState) -> Self {
+        state.services.tasks.clone()
+    }
+}
+
+impl FromRef<ApiState> for Work {
+    fn from_ref(state: &ApiState) -> Self {
+        state.services.work.clone()
+    }
+}
+
+impl FromRef<ApiState> for Arc<dyn Clock> {
+    fn from_ref(state: &ApiState) -> Self {
+        Arc::clone(&state.services.clock)
+    }
+}
+
+impl FromRef<ApiState> for Arc<ApiOptions> {
+    fn from_ref(state: &ApiState) -> Self {
+        Arc::clone(&state.options)
+    }
+}

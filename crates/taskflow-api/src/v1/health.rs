@@ -1,0 +1,50 @@
+//! Whether the server answers. No key is needed.
+
+use std::sync::Arc;
+
+use aide::axum::ApiRouter;
+use aide::axum::routing::get_with;
+use axum::extract::State;
+use schemars::JsonSchema;
+use serde::Serialize;
+use taskflow_core::Clock;
+
+use super::reply::{Answer, Reply};
+use super::words::Instant;
+use crate::openapi::document;
+use crate::state::{ApiOptions, ApiState};
+
+/// The routes.
+pub(crate) fn router() -> ApiRouter<ApiState> {
+    ApiRouter::new().api_route(
+        "/health",
+        get_with(health, |op| {
+            document(op, "health", "Health", "Whether the server answers").security_requirement_scopes(
+                "none",
+                std::iter::empty::<&str>(),
+            )
+        }),
+    )
+}
+
+/// The server answers.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Health {
+    /// Always "healthy".
+    status: &'static str,
+    /// The program's version, or `API_VERSION`.
+    version: String,
+    /// The server's time.
+    timestamp: Instant,
+}
+
+async fn health(
+    State(options): State<Arc<ApiOptions>>,
+    State(clock): State<Arc<dyn Clock>>,
+) -> Answer<Health> {
+    Reply::ok(&Health {
+        status: "healthy",
+        version: options.version.clone(),
+        timestamp: Instant(clock.now()),
+    })
+}

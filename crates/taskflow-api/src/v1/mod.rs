@@ -1,0 +1,12 @@
+//! Version 1 of the API: one file per group of routes, each with its router, wire types and handlers.
+
+pub(crate) mod bench;
+pub(crate) mod create;
+pub(crate) mod health;
+pub(crate) mod reply;
+pub(crate) mod sync;
+pub(crate) mod tasks;
+pub(crate) mod update;
+pub(crate) mod view;
+pub(crate) mod words;
+pub(crate) mod work;

@@ -1,0 +1,91 @@
+//! JSON answers: serialised once, with status, ETag and Location where they belong.
+
+use aide::operation::OperationOutput;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::problem::Problem;
+
+/// What a handler answers.
+pub(crate) type Answer<T> = Result<Reply<T>, Problem>;
+
+/// A JSON answer.
+pub(crate) struct Reply<T> {
+    status: StatusCode,
+    bytes: Vec<u8>,
+    etag: Option<u64>,
+    location: Option<String>,
+    shape: std::marker::PhantomData<fn() -> T>,
+}
+
+/// A task with a common payload fits without growing.
+const ROOM: usize = 1024;
+
+impl<T> Reply<T> {
+    /// 200 with `body`, whose shape is documented as `T`.
+    pub(crate) fn ok(body: &impl Serialize) -> Answer<T> {
+        let mut bytes = Vec::with_capacity(ROOM);
+        serde_json::to_writer(&mut bytes, body).map_err(|error| {
+            Problem::new("internal-error", "the answer could not be written").with_source(error)
+        })?;
+        let shape = std::marker::PhantomData;
+        Ok(Self { status: StatusCode::OK, bytes, etag: None, location: None, shape })
+    }
+
+    /// With another status.
+    #[must_use]
+    pub(crate) fn status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// With the version as ETag.
+    #[must_use]
+    pub(crate) fn etag(mut self, version: u64) -> Self {
+        self.etag = Some(version);
+        self
+    }
+
+    /// With the place of the new thing.
+    #[must_use]
+    pub(crate) fn location(mut self, path: String) -> Self {
+        self.location = Some(path);
+        self
+    }
+}
+
+impl<T> IntoResponse for Reply<T> {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, self.bytes).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(version) = self.etag
+            && let Ok(value) = HeaderValue::from_str(&format!("\"{version}\""))
+        {
+            headers.insert(header::ETAG, value);
+        }
+        if let Some(path) = self.location
+            && let Ok(value) = HeaderValue::from_str(&path)
+        {
+            headers.insert(header::LOCATION, value);
+        }
+        response
+    }
+}
+
+impl<T: JsonSchema> OperationOutput for Reply<T> {
+    type Inner = T;
+
+    fn operation_response(
+        context: &mut aide::generate::GenContext,
+        operation: &mut aide::openapi::Operation,
+    ) -> Option<aide::openapi::Response> {
+        axum::Json::<T>::operation_response(context, operation)
+    }
+}
+
+impl OperationOutput for Problem {
+    type Inner = Self;
+}

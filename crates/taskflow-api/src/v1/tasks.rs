@@ -1,0 +1,244 @@
+//! Tasks: the earlier service's routes and what producers need. Work on them is in `work.rs`.
+
+use std::sync::Arc;
+
+use aide::axum::ApiRouter;
+use aide::axum::routing::{get_with, post_with};
+use axum::extract::State;
+use http::StatusCode;
+use schemars::JsonSchema;
+use serde::Serialize;
+use taskflow_core as core;
+use taskflow_core::limits::{PAGE_DEFAULT, PAGE_MAX, SKIP_MAX};
+use taskflow_core::{Clock, Fault};
+use taskflow_service::tasks::Tasks;
+use taskflow_service::words::{Filter, Page};
+use taskflow_service::Actor;
+
+use super::create::CreateTask;
+use super::reply::{Answer, Reply};
+use super::update::UpdateTask;
+use super::view::{AttemptView, TaskView, view};
+use super::words::{Priority, Status};
+use crate::extract::query::FromPairs;
+use crate::extract::{Body, IfMatch, Query, TaskPath};
+use crate::openapi::{document, problems};
+use crate::problem::Problem;
+use crate::state::ApiState;
+
+/// The routes.
+pub(crate) fn router() -> ApiRouter<ApiState> {
+    ApiRouter::new()
+        .api_route(
+            "/tasks",
+            get_with(list, |op| {
+                problems(document(op, "list_tasks", "Tasks", "List tasks, newest first"), &[422])
+            })
+            .post_with(create, |op| {
+                let op = document(op, "create_task", "Tasks", "Create a task");
+                problems(op, &[400, 409, 413, 415, 422])
+                    .response_with::<201, axum::Json<TaskView<'_>>, _>(|r| {
+                        r.description("Created: it is on disk.")
+                    })
+                    .response_with::<200, axum::Json<TaskView<'_>>, _>(|r| {
+                        r.description("A live task holds the unique key; here it is.")
+                    })
+            }),
+        )
+        .api_route(
+            "/tasks/{task_id}",
+            get_with(get, |op| {
+                problems(document(op, "get_task", "Tasks", "Read a task"), &[404, 422])
+            })
+            .put_with(update, |op| {
+                let op = document(op, "update_task", "Tasks", "Change a task's fields or status");
+                problems(op, &[400, 404, 409, 412, 413, 415, 422])
+            })
+            .delete_with(delete, |op| {
+                let op = document(op, "delete_task", "Tasks", "Delete a task and its history");
+                problems(op, &[400, 404, 409, 412, 422])
+                    .response_with::<204, (), _>(|r| r.description("Deleted."))
+            }),
+        )
+        .api_route(
+            "/tasks/{task_id}/attempts",
+            get_with(attempts, |op| {
+                let op = document(op, "list_attempts", "Tasks", "A task's finished attempts");
+                problems(op, &[404, 422])
+            }),
+        )
+        .api_route(
+            "/tasks/stats/summary",
+            get_with(summary, |op| {
+                problems(document(op, "count_tasks", "Tasks", "Number of tasks per status"), &[])
+            }),
+        )
+        .api_route("/bench/bare", post_with(super::bench::bare, super::bench::describe))
+}
+
+async fn create(
+    State(tasks): State<Tasks>,
+    State(clock): State<Arc<dyn Clock>>,
+    Body(body): Body<CreateTask>,
+) -> Answer<TaskView<'static>> {
+    let new = body.check(clock.now()).map_err(Problem::invalid)?;
+    let created = tasks.create(Actor::DEFAULT, new).await?;
+    let task = &created.task;
+    let reply = Reply::ok(&view(task, task.created_at.max(clock.now())))?;
+    let reply = reply.etag(task.state.version);
+    Ok(if created.new {
+        reply.status(StatusCode::CREATED).location(format!("/api/v1/tasks/{}", task.id))
+    } else {
+        reply
+    })
+}
+
+async fn get(
+    State(tasks): State<Tasks>,
+    State(clock): State<Arc<dyn Clock>>,
+    TaskPath(id): TaskPath,
+) -> Answer<TaskView<'static>> {
+    let task = tasks.get(Actor::DEFAULT, id).await?;
+    Ok(Reply::ok(&view(&task, clock.now()))?.etag(task.state.version))
+}
+
+async fn update(
+    State(tasks): State<Tasks>,
+    State(clock): State<Arc<dyn Clock>>,
+    TaskPath(id): TaskPath,
+    IfMatch(version): IfMatch,
+    Body(body): Body<UpdateTask>,
+) -> Answer<TaskView<'static>> {
+    let now = clock.now();
+    let patch = body.check(now).map_err(Problem::invalid)?;
+    let task = tasks.edit(Actor::DEFAULT, id, version, patch).await?;
+    Ok(Reply::ok(&view(&task, clock.now()))?.etag(task.state.version))
+}
+
+async fn delete(
+    State(tasks): State<Tasks>,
+    TaskPath(id): TaskPath,
+    IfMatch(version): IfMatch,
+) -> Result<StatusCode, Problem> {
+    tasks.delete(Actor::DEFAULT, id, version).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn attempts(
+    State(tasks): State<Tasks>,
+    TaskPath(id): TaskPath,
+) -> Answer<Vec<AttemptView>> {
+    let attempts = tasks.attempts(Actor::DEFAULT, id).await?;
+    Reply::ok(&attempts.into_iter().map(AttemptView::from).collect::<Vec<_>>())
+}
+
+async fn list(
+    State(tasks): State<Tasks>,
+    State(clock): State<Arc<dyn Clock>>,
+    Query(query): Query<ListQuery>,
+) -> Answer<Vec<TaskView<'static>>> {
+    let filter = Filter {
+        status: query.status.map(Into::into),
+        priority: query.priority.map(Into::into),
+    };
+    let page = Page { filter, skip: query.skip, limit: query.limit };
+    let tasks = tasks.list(Actor::DEFAULT, page).await?;
+    let now = clock.now();
+    Reply::ok(&tasks.iter().map(|task| view(task, now)).collect::<Vec<_>>())
+}
+
+/// Which tasks to list.
+#[derive(Debug, serde::Deserialize, JsonSchema)]
+struct ListQuery {
+    /// How many to pass over.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    skip: u32,
+    /// How many to give.
+    #[serde(default = "default_limit")]
+    #[schemars(range(min = 1, max = 1000))]
+    limit: u32,
+    /// Only this status.
+    #[schemars(with = "Status")]
+    #[serde(default)]
+    status: Option<Status>,
+    /// Only this priority.
+    #[schemars(with = "Priority")]
+    #[serde(default)]
+    priority: Option<Priority>,
+}
+
+fn default_limit() -> u32 {
+    PAGE_DEFAULT
+}
+
+impl FromPairs for ListQuery {
+    const NAMES: &'static [&'static str] = &["skip", "limit", "status", "priority"];
+
+    fn from_pairs(pairs: &[(String, String)]) -> Result<Self, Vec<Fault>> {
+        let mut query = Self { skip: 0, limit: PAGE_DEFAULT, status: None, priority: None };
+        let mut faults = Vec::new();
+        let mut fault = |name: &str, code, message: &str| {
+            faults.push(Fault::new(format!("?{name}"), code, message));
+        };
+        for (name, value) in pairs {
+            match name.as_str() {
+                "skip" => match number(value).filter(|n| *n <= SKIP_MAX) {
+                    Some(n) => query.skip = n,
+                    None => fault(name, "out-of-range", "must be an integer from 0 to 1000000"),
+                },
+                "limit" => match number(value).filter(|n| (1..=PAGE_MAX).contains(n)) {
+                    Some(n) => query.limit = n,
+                    None => fault(name, "out-of-range", "must be an integer from 1 to 1000"),
+                },
+                "status" => match core::Status::parse(value) {
+                    Some(status) => query.status = Some(status.into()),
+                    None if value.is_empty() => {}
+                    None => fault(
+                        name,
+                        "unknown-word",
+                        "must be pending, in_progress, completed, failed or cancelled",
+                    ),
+                },
+                "priority" => match core::Priority::parse(value) {
+                    Some(priority) => query.priority = Some(priority.into()),
+                    None if value.is_empty() => {}
+                    None => fault(name, "unknown-word", "must be low, medium, high or urgent"),
+                },
+                _ => {}
+            }
+        }
+        if faults.is_empty() { Ok(query) } else { Err(faults) }
+    }
+}
+
+/// Digits only: no sign, no exponent.
+fn number(text: &str) -> Option<u32> {
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+/// Number of tasks per status.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Summary {
+    /// Waiting.
+    pending: u64,
+    /// Being worked on.
+    in_progress: u64,
+    /// Done.
+    completed: u64,
+    /// Given up.
+    failed: u64,
+    /// Called off.
+    cancelled: u64,
+}
+
+async fn summary(State(tasks): State<Tasks>) -> Answer<Summary> {
+    let counts = tasks.count(Actor::DEFAULT).await?;
+    Reply::ok(&Summary {
+        pending: counts.of(core::Status::Pending),
+        in_progress: counts.of(core::Status::InProgress),
+        completed: counts.of(core::Status::Completed),
+        failed: counts.of(core::Status::Failed),
+        cancelled: counts.of(core::Status::Cancelled),
+    })
+}

@@ -1,0 +1,377 @@
+//! A store and the model side by side: performs deeds on both and compares what they say.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use taskflow_core::limits::PAGE_MAX;
+use taskflow_core::task::{Pinned, Progress, UniqueKey};
+use taskflow_core::{
+    Attempt, Json, LeaseToken, NewTask, Status, Task, TaskId, TaskPatch, TenantId, Terms, Timestamp,
+};
+
+use super::deeds::{Beat, Deed, End, Guard, Holder, Pick, Wish};
+use super::fields::{Birth, Bounds, Change};
+use crate::conformance::harness::Harness;
+use crate::conformance::stage::{START, kind, queue, token, worker};
+use crate::model::Model;
+use crate::{
+    Claim, Delete, Edit, Extend, Filter, FinishTask, Inserted, Kinds, Page, Ready, Store,
+    StoreError, Sync,
+};
+
+const TENANTS: [TenantId; 2] = [TenantId(1), TenantId(2)];
+const QUEUES: [&str; 3] = ["a", "b", "nowhere"];
+const KINDS: [&str; 4] = ["work", "mail", "log", "manual"];
+
+/// Both stores and what a client remembers.
+pub(super) struct Pair {
+    model: Model,
+    /// None only while it is opened again.
+    store: Option<Arc<dyn Store>>,
+    now: Timestamp,
+    last_id: i64,
+    tokens: u64,
+    /// Leases that were handed out, oldest first.
+    leases: Vec<(TaskId, LeaseToken)>,
+    /// Attempts and version of each task as last seen.
+    seen: BTreeMap<TaskId, (u32, u64)>,
+}
+
+impl Pair {
+    pub(super) async fn fresh(h: &dyn Harness) -> Self {
+        Self {
+            model: Model::new(),
+            store: Some(h.fresh().await),
+            now: START,
+            last_id: 0,
+            tokens: 0,
+            leases: Vec::new(),
+            seen: BTreeMap::new(),
+        }
+    }
+
+    fn store(&self) -> &dyn Store {
+        self.store.as_deref().expect("it is open between deeds")
+    }
+
+    /// Performs one deed on both; what differs is the error.
+    pub(super) async fn perform(&mut self, h: &dyn Harness, deed: &Deed) -> Result<(), String> {
+        match deed {
+            Deed::Insert { tenant, births } => self.insert(scope(*tenant), births).await,
+            Deed::Sync { tenant, ends, beats, wish } => {
+                let sync = self.sync_of(ends, beats, wish.as_ref());
+                self.sync(scope(*tenant), sync).await
+            }
+            Deed::Edit { tenant, changes } => self.edit(scope(*tenant), changes).await,
+            Deed::Delete { tenant, picks } => self.delete(scope(*tenant), picks).await,
+            Deed::Expire { limit } => {
+                let (model, store) = (&self.model as &dyn Store, self.store());
+                let mut expected = said(model.expire(self.now, *limit).await)?;
+                let mut got = said(store.expire(self.now, *limit).await)?;
+                same("expired", &expected.items, &got.items)?;
+                same_ready(&mut expected.ready, &mut got.ready)
+            }
+            Deed::Due { from, span } => {
+                let (after, until) =
+                    (self.now.plus_seconds(*from), self.now.plus_seconds(from + span));
+                let mut expected = said((&self.model as &dyn Store).due(after, until).await)?;
+                let mut got = said(self.store().due(after, until).await)?;
+                same("next", &expected.next, &got.next)?;
+                same_ready(&mut expected.ready, &mut got.ready)
+            }
+            Deed::List { tenant, status, priority, skip, limit } => {
+                let filter = Filter { status: *status, priority: *priority };
+                let page = Page { filter, skip: *skip, limit: *limit };
+                let expected = said((&self.model as &dyn Store).list(scope(*tenant), page).await)?;
+                let got = said(self.store().list(scope(*tenant), page).await)?;
+                same("lists", &expected, &got)
+            }
+            Deed::Pass { seconds } => {
+                self.now = self.now.plus_seconds(*seconds);
+                Ok(())
+            }
+            Deed::Reopen => {
+                let store = self.store.take().expect("it is open between deeds");
+                self.store = Some(h.reopen(store).await);
+                Ok(())
+            }
+        }
+    }
+
+    async fn insert(&mut self, scope: TenantId, births: &[Birth]) -> Result<(), String> {
+        let batch: Vec<NewTask> = births.iter().map(|birth| self.new_task(birth)).collect();
+        let model: &dyn Store = &self.model;
+        let mut expected = said(model.insert(scope, batch.clone(), self.now).await)?;
+        let mut got = said(self.store().insert(scope, batch, self.now).await)?;
+        same("inserted", &expected.items, &got.items)?;
+        same_ready(&mut expected.ready, &mut got.ready)?;
+        for item in &expected.items {
+            if let Inserted::Created(task) | Inserted::Replaced { task, .. } = item {
+                self.last_id = task.id.get();
+            }
+        }
+        Ok(())
+    }
+
+    async fn sync(&mut self, scope: TenantId, sync: Sync) -> Result<(), String> {
+        let model: &dyn Store = &self.model;
+        let mut expected = said(model.sync(scope, sync.clone(), self.now).await)?;
+        let mut got = said(self.store().sync(scope, sync, self.now).await)?;
+        same("finished", &expected.finished, &got.finished)?;
+        same("extended", &expected.extended, &got.extended)?;
+        same("claimed", &expected.claimed, &got.claimed)?;
+        same_ready(&mut expected.ready, &mut got.ready)?;
+        self.leases.extend(expected.claimed.iter().map(|held| (held.task.id, held.token)));
+        Ok(())
+    }
+
+    async fn edit(
+        &mut self,
+        scope: TenantId,
+        changes: &[(Pick, Guard, Change)],
+    ) -> Result<(), String> {
+        let mut batch = Vec::new();
+        for (pick, guard, change) in changes {
+            let id = self.id(*pick);
+            let if_version = self.version(scope, id, *guard).await?;
+            batch.push(Edit { id, if_version, patch: self.patch(change) });
+        }
+        let model: &dyn Store = &self.model;
+        let mut expected = said(model.edit(scope, batch.clone(), self.now).await)?;
+        let mut got = said(self.store().edit(scope, batch, self.now).await)?;
+        same("edited", &expected.items, &got.items)?;
+        same_ready(&mut expected.ready, &mut got.ready)
+    }
+
+    async fn delete(&mut self, scope: TenantId, picks: &[(Pick, Guard)]) -> Result<(), String> {
+        let mut batch = Vec::new();
+        for (pick, guard) in picks {
+            let id = self.id(*pick);
+            batch.push(Delete { id, if_version: self.version(scope, id, *guard).await? });
+        }
+        let model: &dyn Store = &self.model;
+        let expected = said(model.delete(scope, batch.clone(), self.now).await)?;
+        let got = said(self.store().delete(scope, batch, self.now).await)?;
+        same("deleted", &expected, &got)
+    }
+
+    fn id(&self, pick: Pick) -> TaskId {
+        let n = i64::from(pick) % (self.last_id + 2);
+        TaskId::new(1 + n).expect("counted from one")
+    }
+
+    async fn version(
+        &self,
+        scope: TenantId,
+        id: TaskId,
+        guard: Guard,
+    ) -> Result<Option<u64>, String> {
+        let found = said((&self.model as &dyn Store).get(scope, vec![id]).await)?;
+        let version = found.into_iter().flatten().next().map_or(1, |task| task.state.version);
+        Ok(match guard {
+            Guard::None => None,
+            Guard::Right => Some(version),
+            Guard::Wrong => Some(version + 1),
+        })
+    }
+
+    fn new_task(&self, birth: &Birth) -> NewTask {
+        NewTask {
+            priority: birth.priority,
+            queue: queue(QUEUES[usize::from(birth.queue)]),
+            kind: kind(KINDS[usize::from(birth.kind)]),
+            payload: birth.payload.clone(),
+            terms: self.terms(&birth.bounds),
+            unique: birth
+                .key
+                .map(|(key, on_conflict)| UniqueKey { key: format!("key {key}"), on_conflict }),
+            depends_on: birth.parents.iter().map(|pick| self.id(*pick)).collect(),
+            ..NewTask::titled("random", self.now.plus_seconds(birth.run_in.unwrap_or(0.0)))
+        }
+    }
+
+    fn terms(&self, bounds: &Bounds) -> Terms {
+        let at = |seconds: Option<f64>| seconds.map(|seconds| self.now.plus_seconds(seconds));
+        Terms {
+            max_attempts: bounds.max_attempts,
+            retry: bounds.retry,
+            timeout_seconds: bounds.timeout,
+            deadline_at: at(bounds.deadline_in),
+            expires_at: at(bounds.expires_in),
+            lease_seconds: bounds.lease_seconds,
+        }
+    }
+
+    fn patch(&self, change: &Change) -> TaskPatch {
+        let terms = change.bounds.as_ref().map(|bounds| self.terms(bounds));
+        let queue = change.queue.map(|n| QUEUES[usize::from(n)].to_owned());
+        TaskPatch {
+            title: change.title.map(|n| format!("title {n}")),
+            priority: change.priority,
+            payload: change.payload.clone(),
+            run_at: change.run_in.map(|seconds| self.now.plus_seconds(seconds)),
+            max_attempts: terms.as_ref().map(|terms| terms.max_attempts),
+            retry: terms.as_ref().map(|terms| terms.retry),
+            timeout_seconds: terms.as_ref().map(|terms| terms.timeout_seconds),
+            deadline_at: terms.as_ref().map(|terms| terms.deadline_at),
+            expires_at: terms.as_ref().map(|terms| terms.expires_at),
+            lease_seconds: terms.as_ref().map(|terms| terms.lease_seconds),
+            status: change.status,
+            pinned: Pinned { queue, ..Pinned::default() },
+            ..TaskPatch::default()
+        }
+    }
+
+    fn sync_of(&mut self, ends: &[End], beats: &[Beat], wish: Option<&Wish>) -> Sync {
+        let finish = ends.iter().map(|end| {
+            let (id, token) = self.lease(end.holder);
+            FinishTask { id, token, finish: end.finish.clone() }
+        });
+        let finish = finish.collect();
+        let extend = beats.iter().map(|beat| {
+            let (id, token) = self.lease(beat.holder);
+            let progress = beat.percent.map(|percent| Progress { percent, message: None });
+            let checkpoint = beat.checkpoint.then(|| Json::from_stored("{\"at\":1}".into()));
+            Extend { id, token, progress, checkpoint }
+        });
+        let extend = extend.collect();
+        Sync { finish, extend, claim: wish.map(|wish| self.claim_of(wish)) }
+    }
+
+    fn lease(&self, holder: Holder) -> (TaskId, LeaseToken) {
+        let pick = |n: u8| {
+            let newest_first = self.leases.iter().rev();
+            newest_first.cycle().nth(usize::from(n)).copied()
+        };
+        let nobody = (self.id(holder.lease), token(u64::MAX / 2));
+        let (id, own) = pick(holder.lease).unwrap_or(nobody);
+        let other = holder.token_of.map(|n| pick(n).unwrap_or(nobody).1);
+        (id, other.unwrap_or(own))
+    }
+
+    fn claim_of(&mut self, wish: &Wish) -> Claim {
+        let first = self.tokens;
+        self.tokens += wish.limit as u64;
+        let names = |picks: &[u8], of: &[&'static str]| -> Vec<&'static str> {
+            picks.iter().map(|n| of[usize::from(*n)]).collect()
+        };
+        let queues = wish.queues.as_deref().map(|picks| names(picks, &QUEUES));
+        let kinds = wish.kinds.as_deref().map(|picks| names(picks, &KINDS));
+        Claim {
+            worker: worker(&format!("w{}", wish.worker)),
+            queues: queues.map(|names| names.into_iter().map(queue).collect()),
+            kinds: kinds.map_or(Kinds::AllButBuiltIn, |names| {
+                Kinds::Named(names.into_iter().map(kind).collect())
+            }),
+            lease_seconds: wish.lease_seconds,
+            tokens: (first..self.tokens).map(token).collect(),
+        }
+    }
+
+    /// What must hold whatever happens, looked up in the model; the store says the same.
+    pub(super) async fn check_model(&mut self) -> Result<(), String> {
+        let mut tokens = BTreeSet::new();
+        let mut keys = BTreeSet::new();
+        for scope in TENANTS {
+            for (task, _) in dump(&self.model, scope).await? {
+                sound(&task).map_err(|rule| format!("{rule}: {task:?}"))?;
+                let state = &task.state;
+                let seen = self.seen.insert(task.id, (state.attempt, state.version));
+                if seen.is_some_and(|(a, v)| state.attempt < a || state.version < v) {
+                    return Err(format!("attempt or version fell from {seen:?}: {task:?}"));
+                }
+                if state.lease.as_ref().is_some_and(|lease| !tokens.insert(lease.token.0)) {
+                    return Err(format!("two tasks under one lease: {task:?}"));
+                }
+                let key = task.unique_key.clone().filter(|_| !state.status.is_ended());
+                if key.is_some_and(|key| !keys.insert((scope, task.queue.clone(), key))) {
+                    return Err(format!("two live tasks with one key: {task:?}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Every task, every history and every count of both.
+    pub(super) async fn compare_everything(&self) -> Result<(), String> {
+        for scope in TENANTS {
+            let expected = dump(&self.model, scope).await?;
+            let got = dump(self.store(), scope).await?;
+            same("tasks", &expected, &got)?;
+            let mut counted = [0; 5];
+            for (task, _) in &got {
+                counted[task.state.status as usize] += 1;
+            }
+            same("counts", &counted, &said(self.store().count(scope).await)?.0)?;
+        }
+        Ok(())
+    }
+}
+
+fn scope(tenant: u8) -> TenantId {
+    TenantId(i64::from(tenant))
+}
+
+fn said<T>(answer: Result<T, StoreError>) -> Result<T, String> {
+    answer.map_err(|error| format!("failed: {error:?}"))
+}
+
+fn same<T: PartialEq + Debug>(what: &str, model: &T, store: &T) -> Result<(), String> {
+    if model == store {
+        return Ok(());
+    }
+    Err(format!("{what} differ\nmodel: {model:?}\nstore: {store:?}"))
+}
+
+/// The order in which they became ready is no part of the contract.
+fn same_ready(model: &mut [Ready], store: &mut [Ready]) -> Result<(), String> {
+    let order =
+        |a: &Ready, b: &Ready| (&a.queue, &a.kind, a.run_at).cmp(&(&b.queue, &b.kind, b.run_at));
+    model.sort_unstable_by(order);
+    store.sort_unstable_by(order);
+    same("ready", &model, &store)
+}
+
+/// The rule that a task breaks, if any.
+fn sound(task: &Task) -> Result<(), &'static str> {
+    let state = &task.state;
+    let rules = [
+        (state.lease.is_none() || state.status == Status::InProgress, "only work has a lease"),
+        (
+            state.status != Status::InProgress || state.lease.is_some() == state.worker.is_some(),
+            "a worker in progress has a lease, a person has none",
+        ),
+        (state.ended_at.is_some() == state.status.is_ended(), "ended_at tells the end"),
+        (
+            state.completed_at.is_some() == (state.status == Status::Completed),
+            "completed_at tells completion",
+        ),
+        (state.uncounted <= state.attempt, "no more attempts uncounted than made"),
+        (
+            usize::try_from(state.blocked_by).is_ok_and(|n| n <= task.depends_on.len()),
+            "nothing waits for more tasks than it named",
+        ),
+    ];
+    rules.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, rule)| Err(rule))
+}
+
+/// All tasks of a tenant with their histories, newest first.
+async fn dump(
+    store: &dyn Store,
+    scope: TenantId,
+) -> Result<Vec<(Task, Option<Vec<Attempt>>)>, String> {
+    let mut all = Vec::new();
+    loop {
+        let skip = u32::try_from(all.len()).expect("a sequence makes few tasks");
+        let page = Page { filter: Filter::default(), skip, limit: PAGE_MAX };
+        let tasks = said(store.list(scope, page).await)?;
+        if tasks.is_empty() {
+            return Ok(all);
+        }
+        for task in tasks {
+            let attempts = said(store.attempts(scope, task.id).await)?;
+            all.push((task, attempts));
+        }
+    }
+}

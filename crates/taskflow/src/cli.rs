@@ -1,0 +1,124 @@
+//! The command line: one program, several commands; every setting is a flag too.
+
+use std::process::ExitCode;
+
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
+
+use crate::commands::{self, bench::BenchOptions};
+use crate::config::settings::SETTINGS;
+use crate::config::{Config, Sources};
+use crate::logging;
+
+/// Parses the arguments and runs the command. The exit code is 0 when it did what was asked, 1 when it
+/// could not, 2 when the arguments or the configuration are wrong.
+pub fn run() -> ExitCode {
+    let matches = command().get_matches();
+    let (name, of_command) = matches.subcommand().unwrap_or(("serve", &matches));
+    let done = match name {
+        "bench" => BenchOptions::from_arg_matches(of_command)
+            .map_err(Into::into)
+            .and_then(|options| block_on(commands::bench::run(options))),
+        "openapi" => commands::openapi::run(),
+        "config" if of_command.get_flag("docs") => commands::config::run_docs(),
+        "config" if of_command.get_flag("env-example") => commands::config::run_env_example(),
+        _ => return with_config(name, of_command),
+    };
+    report(done)
+}
+
+fn with_config(name: &str, matches: &ArgMatches) -> ExitCode {
+    let config = match Config::load(Sources::of_process(flags(matches))) {
+        Ok(config) => config,
+        Err(faults) => {
+            commands::complain(&faults);
+            return ExitCode::from(2);
+        }
+    };
+    if name == "config" {
+        return report(commands::config::run(&config, matches.get_flag("json")));
+    }
+    logging::init(config.log.level, config.log.format);
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
+    report(match name {
+        "worker" => {
+            let server = matches.get_one::<String>("server").cloned();
+            block_on(commands::worker::run(config, server))
+        }
+        "migrate" => block_on(commands::migrate::run(config)),
+        "seed" => block_on(commands::seed::run(config)),
+        _ => block_on(commands::serve::run(config)),
+    })
+}
+
+fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(command)
+}
+
+fn report(done: anyhow::Result<()>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The chain without a backtrace: it is for whoever runs the program.
+            commands::complain(&format_args!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn command() -> Command {
+    let settings = || SETTINGS.iter().map(flag);
+    let switch = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+    };
+    Command::new("taskflow")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("A task queue that anything able to speak HTTP can use")
+        .args(settings())
+        .subcommand(
+            Command::new("serve").about("Serve the API (the default command)").args(settings()),
+        )
+        .subcommand(
+            Command::new("worker")
+                .about("Run a worker without the API, on the database or over HTTP")
+                .arg(Arg::new("server").long("server").value_name("URL").help(
+                    "Take work from this server over HTTP instead of from DATABASE_URL",
+                ))
+                .args(settings()),
+        )
+        .subcommand(
+            Command::new("migrate").about("Bring the database up to date").args(settings()),
+        )
+        .subcommand(Command::new("seed").about("Fill in sample tasks, once").args(settings()))
+        .subcommand(
+            Command::new("config")
+                .about("Print the effective configuration, secrets masked")
+                .arg(switch("json", "As JSON"))
+                .arg(switch("docs", "Print docs/configuration.md instead"))
+                .arg(switch("env-example", "Print .env.example instead"))
+                .args(settings()),
+        )
+        .subcommand(Command::new("openapi").about("Print the OpenAPI document"))
+        .subcommand(BenchOptions::augment_args(
+            Command::new("bench").about("Measure a running server"),
+        ))
+}
+
+/// `WORKER_CONCURRENCY` is `--worker-concurrency`.
+fn flag(setting: &'static crate::config::settings::Setting) -> Arg {
+    Arg::new(setting.name)
+        .long(setting.name.to_ascii_lowercase().replace('_', "-"))
+        .value_name("VALUE")
+        .help(setting.expected)
+}
+
+fn flags(matches: &ArgMatches) -> Vec<(String, String)> {
+    SETTINGS
+        .iter()
+        .filter_map(|setting| {
+            let value = matches.get_one::<String>(setting.name)?;
+            Some((setting.name.to_owned(), value.clone()))
+        })
+        .collect()
+}

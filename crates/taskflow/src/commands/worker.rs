@@ -1,0 +1,59 @@
+//! `taskflow worker`: a worker without the API, on the database or over HTTP.
+
+use std::sync::Arc;
+
+use taskflow_service::duties;
+use taskflow_service::worker::Worker;
+use tokio_util::sync::CancellationToken;
+
+use super::signals;
+use crate::config::Config;
+use crate::remote::Remote;
+use crate::wire;
+
+/// Runs until SIGTERM or SIGINT; with `server` it takes work over HTTP.
+pub async fn run(config: Config, server: Option<String>) -> anyhow::Result<()> {
+    let (stop, now) = (CancellationToken::new(), CancellationToken::new());
+    signals::listen(&stop, &now)?;
+    let work = async {
+        match server {
+            Some(url) => over_http(&config, &url, &stop).await,
+            None => on_database(&config, &stop).await,
+        }
+    };
+    tokio::select! {
+        done = work => done,
+        () = now.cancelled() => Ok(()),
+    }
+}
+
+async fn over_http(config: &Config, url: &str, stop: &CancellationToken) -> anyhow::Result<()> {
+    let registry = wire::registry(config)?;
+    let name = wire::worker_name(config)?;
+    let key = config.auth.api_key.as_ref().map(|key| key.expose().to_owned());
+    let queues = config.worker.queues.clone();
+    let source = Remote::new(url, key, name.clone(), queues, registry.kinds())?;
+    tracing::info!(worker.name = name.as_str(), server.url = source.shown(), "working over HTTP");
+    Worker::new(Arc::new(source), registry, config.worker.concurrency)
+        .run(stop.clone(), config.worker.shutdown_grace)
+        .await;
+    Ok(())
+}
+
+async fn on_database(config: &Config, stop: &CancellationToken) -> anyhow::Result<()> {
+    let services = wire::services(config, wire::store(config)?);
+    let registry = wire::registry(config)?;
+    let source = wire::local_source(config, &services, &registry)?;
+    let duties_stop = CancellationToken::new();
+    // Safe beside those of a server: each of their acts is decided inside one transaction.
+    let duties = duties::run(services.duties(), &services.clock, &duties_stop);
+    let listening = tokio::spawn(Arc::clone(&services.bus).listen(services.hints()));
+    tracing::info!(worker.name = wire::worker_name(config)?.as_str(), "working on the database");
+    Worker::new(source, registry, config.worker.concurrency)
+        .run(stop.clone(), config.worker.shutdown_grace)
+        .await;
+    duties_stop.cancel();
+    duties.wait().await;
+    listening.abort();
+    Ok(())
+}
