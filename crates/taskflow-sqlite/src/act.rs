@@ -1,7 +1,7 @@
 //! One command inside the writer's transaction: reading a task's state, writing a step, and what
 //! follows from it (counts, history, tasks that waited). The rules are `core::step`'s.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use rusqlite::{Connection, Error, OptionalExtension, params};
 use taskflow_core::limits::ATTEMPTS_KEPT;
@@ -17,8 +17,8 @@ pub(crate) struct Act<'a> {
     pub(crate) memory: &'a mut Memory,
     pub(crate) tenant: TenantId,
     pub(crate) now: Timestamp,
-    /// What became ready so far.
-    pub(crate) ready: Vec<Ready>,
+    /// What became ready so far and still is.
+    pub(crate) ready: BTreeMap<TaskId, Ready>,
 }
 
 impl Act<'_> {
@@ -45,9 +45,12 @@ impl Act<'_> {
         }
         self.account(old, step);
         let (was, is) = (old.state.status, step.state.status);
-        if self.memory.waits && was != is && (was.is_ended() || is.is_ended()) {
-            self.leave(old.id)?;
-            if is.is_ended() {
+        if self.memory.waits {
+            let freed = old.state.blocked_by > 0 && step.state.blocked_by == 0;
+            if freed || (was != is && is.is_ended()) {
+                self.leave(old.id)?;
+            }
+            if was != is && is.is_ended() {
                 self.resolve(old.id, is)?;
             }
         }
@@ -63,13 +66,17 @@ impl Act<'_> {
         }
         let waited = was.status == Status::Pending && was.blocked_by == 0;
         let waits = is.status == Status::Pending && is.blocked_by == 0;
-        if waits && !(waited && was.run_at == is.run_at) {
-            self.ready.push(Ready {
-                queue: old.queue.clone(),
-                kind: old.kind.clone(),
-                run_at: is.run_at,
-            });
+        if !waits {
+            self.ready.remove(&old.id);
+        } else if !(waited && was.run_at == is.run_at) {
+            self.tell(old, is.run_at);
         }
+    }
+
+    /// Notes that a task waits from `run_at` on.
+    pub(crate) fn tell(&mut self, task: &Hot, run_at: Timestamp) {
+        let ready = Ready { queue: task.queue.clone(), kind: task.kind.clone(), run_at };
+        self.ready.insert(task.id, ready);
     }
 
     pub(crate) fn lane(&self, of: &Hot, status: Status) -> Lane {

@@ -91,7 +91,17 @@ impl Memory {
 
     /// The command failed: its counts go.
     pub(crate) fn undo(&mut self) {
-        for (lane, by) in std::mem::take(&mut self.undo) {
+        self.undo_to(0);
+    }
+
+    /// How much the command has counted so far, for `undo_to`.
+    pub(crate) fn mark(&self) -> usize {
+        self.undo.len()
+    }
+
+    /// Takes back what the command counted since `mark`.
+    pub(crate) fn undo_to(&mut self, mark: usize) {
+        for (lane, by) in self.undo.split_off(mark) {
             *self.counts.entry(lane).or_insert(0) -= by;
         }
     }

@@ -1,13 +1,14 @@
 //! The room of tasks: SQL of insert, edit, delete and the reads.
 
 use rusqlite::{Connection, Error, OptionalExtension, params};
+use taskflow_core::limits::ATTEMPTS_KEPT;
 use taskflow_core::task::{OnConflict, UniqueKey};
 use taskflow_core::{
     Attempt, Command, Json, NewTask, Outcome, Priority, Status, Task, TaskId, TenantId, Timestamp,
     step,
 };
 use taskflow_store::{
-    Counts, Delete, Deleted, Edit, Edited, Filter, Inserted, Page, Ready,
+    Counts, Delete, Deleted, Edit, Edited, Filter, Inserted, Page,
 };
 
 use crate::act::Act;
@@ -22,41 +23,58 @@ enum Key {
 
 impl Act<'_> {
     /// Inserts one task.
-    pub(crate) fn insert(&mut self, new: NewTask) -> Result<Inserted, Error> {
-        let blocked_by = match self.parents(&new.depends_on)? {
+    pub(crate) fn insert(&mut self, mut new: NewTask) -> Result<Inserted, Error> {
+        without_doubles(&mut new.depends_on);
+        let waiting = match self.parents(&new.depends_on)? {
             Ok(waiting) => waiting,
             Err(answer) => return Ok(answer),
         };
-        let replaced = match self.key(&new)? {
-            Key::Free => None,
-            Key::Answer(answer) => return Ok(answer),
-            Key::Replace(holder) => Some(holder),
-        };
-        if let Some(holder) = replaced {
-            self.cancel_replaced(holder)?;
+        match self.key(&new)? {
+            Key::Free => self.give_birth(new, &waiting).map(Inserted::Created),
+            Key::Answer(answer) => Ok(answer),
+            Key::Replace(holder) => self.replace(holder, new),
         }
+    }
+
+    /// Cancels the holder and puts `new` in its place, unless `new` waits for what is lost by that:
+    /// then nothing happens.
+    fn replace(&mut self, holder: TaskId, new: NewTask) -> Result<Inserted, Error> {
+        let (mark, ready) = (self.memory.mark(), self.ready.clone());
+        self.connection.prepare_cached("SAVEPOINT replace_holder")?.execute([])?;
+        self.cancel_replaced(holder)?;
+        let answer = match self.parents(&new.depends_on)? {
+            Ok(waiting) => {
+                let task = self.give_birth(new, &waiting)?;
+                Inserted::Replaced { task, cancelled: holder }
+            }
+            Err(answer) => {
+                self.connection.prepare_cached("ROLLBACK TO replace_holder")?.execute([])?;
+                self.memory.undo_to(mark);
+                self.ready = ready;
+                answer
+            }
+        };
+        self.connection.prepare_cached("RELEASE replace_holder")?.execute([])?;
+        Ok(answer)
+    }
+
+    fn give_birth(&mut self, new: NewTask, waiting: &[TaskId]) -> Result<Box<Task>, Error> {
         let id = TaskId::new(self.memory.next_id()).ok_or(Error::IntegralValueOutOfRange(0, 0))?;
-        let blocked = u32::try_from(blocked_by.len()).unwrap_or(u32::MAX);
+        let blocked = u32::try_from(waiting.len()).unwrap_or(u32::MAX);
         let task = Box::new(Task::born(id, new, blocked, self.now));
         insert_row(self.connection, self.tenant, &task)?;
-        for parent in blocked_by {
+        for parent in waiting {
             self.memory.waits = true;
             self.connection
                 .prepare_cached("INSERT INTO waits(parent, child) VALUES(?1, ?2)")?
                 .execute(params![parent.get(), id.get()])?;
         }
-        self.memory.count(self.lane(&Hot::of(&task), Status::Pending), 1);
+        let hot = Hot::of(&task);
+        self.memory.count(self.lane(&hot, Status::Pending), 1);
         if blocked == 0 {
-            self.ready.push(Ready {
-                queue: task.queue.clone(),
-                kind: task.kind.clone(),
-                run_at: task.state.run_at,
-            });
+            self.tell(&hot, task.state.run_at);
         }
-        Ok(match replaced {
-            Some(cancelled) => Inserted::Replaced { task, cancelled },
-            None => Inserted::Created(task),
-        })
+        Ok(task)
     }
 
     /// The parents that have not completed, or why the task cannot wait for them.
@@ -185,6 +203,12 @@ impl Act<'_> {
         self.memory.count(self.lane(&hot, hot.state.status), -1);
         Ok(Deleted::Done)
     }
+}
+
+/// Keeps the first of equal ids.
+fn without_doubles(ids: &mut Vec<TaskId>) {
+    let mut seen = std::collections::HashSet::new();
+    ids.retain(|id| seen.insert(*id));
 }
 
 fn insert_row(connection: &Connection, tenant: TenantId, task: &Task) -> Result<(), Error> {
@@ -353,6 +377,9 @@ pub(crate) fn attempts(
             outcome: Outcome::Completed,
             error: None,
         });
+        // The entry that is not written down yet counts too.
+        let over = attempts.len().saturating_sub(ATTEMPTS_KEPT as usize);
+        attempts.drain(..over);
     }
     Ok(Some(attempts))
 }

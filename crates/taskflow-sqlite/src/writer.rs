@@ -1,6 +1,7 @@
 //! The one writer: takes all that waits, applies it in one transaction, commits, answers.
 //! It decides nothing about tasks; a failed command is undone alone, a failed commit answers all.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::thread::JoinHandle;
@@ -9,7 +10,7 @@ use rusqlite::{Connection, Error};
 use taskflow_core::{NewTask, TenantId, Timestamp};
 use taskflow_store::batcher::{self, Batcher, Batches, Reply, Waiting};
 use taskflow_store::{
-    Answers, Delete, Deleted, Edit, Edited, Expired, Inserted, StoreError, Sync, Synced,
+    Answers, Delete, Deleted, Edit, Edited, Expired, Inserted, Ready, StoreError, Sync, Synced,
 };
 use tokio::sync::watch;
 
@@ -74,6 +75,8 @@ type Answered = (Reply<Said>, Result<Said, StoreError>);
 
 impl Writer {
     fn run(mut self, mut batches: Batches<Order, Said>) {
+        // Reads what there is, so that the first foreign write afterwards is known to be one.
+        self.flush(Vec::new());
         let mut batch = Vec::new();
         while batches.next_blocking(&mut batch) {
             let waiting = std::mem::take(&mut batch);
@@ -214,31 +217,35 @@ fn carry_out(
 
 fn perform(connection: &Connection, memory: &mut Memory, order: Order) -> Result<Said, Error> {
     let Order { tenant, now, what } = order;
-    let mut act = Act { connection, memory, tenant, now, ready: Vec::new() };
+    let mut act = Act { connection, memory, tenant, now, ready: BTreeMap::new() };
     Ok(match what {
         What::Insert(batch) => {
             let items = batch.into_iter().map(|new| act.insert(new)).collect::<Result<_, _>>()?;
-            Said::Inserted(Answers { items, ready: act.ready })
+            Said::Inserted(Answers { items, ready: ready(act) })
         }
         What::Edit(batch) => {
             let items = batch.iter().map(|edit| act.edit(edit)).collect::<Result<_, _>>()?;
-            Said::Edited(Answers { items, ready: act.ready })
+            Said::Edited(Answers { items, ready: ready(act) })
         }
         What::Delete(batch) => {
             let items = batch.iter().map(|delete| act.delete(delete)).collect::<Result<_, _>>()?;
-            Said::Deleted(Answers { items, ready: act.ready })
+            Said::Deleted(Answers { items, ready: ready(act) })
         }
         What::Sync(sync) => {
             let mut synced = act.sync(*sync)?;
-            synced.ready = act.ready;
+            synced.ready = ready(act);
             Said::Synced(Box::new(synced))
         }
         What::Expire(limit) => {
             let items = act.expire(limit)?;
-            Said::Expired(Answers { items, ready: act.ready })
+            Said::Expired(Answers { items, ready: ready(act) })
         }
         What::Look => Said::Looked,
     })
+}
+
+fn ready(act: Act<'_>) -> Vec<Ready> {
+    act.ready.into_values().collect()
 }
 
 fn execute(connection: &Connection, sql: &str) -> Result<(), Error> {

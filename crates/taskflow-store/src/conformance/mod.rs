@@ -3,7 +3,9 @@
 //! A store's test binary says `taskflow_store::conformance!(MyHarness);` and gets one `#[tokio::test]`
 //! per case. A new case is a `pub async fn` in one of the rooms and one word in the list below.
 
+pub mod claims;
 pub mod dependencies;
+pub mod edits;
 pub mod harness;
 pub mod isolation;
 pub mod random;
@@ -37,6 +39,12 @@ macro_rules! conformance {
                 a_list_is_newest_first_in_pages
                 a_list_filters_by_status_and_priority
                 counts_equal_the_lists
+                a_delete_answers_done_then_not_found
+                a_delete_of_another_version_is_stale
+                a_delete_takes_the_history_along
+                everything_acknowledged_is_there_after_reopening
+            }
+            edits {
                 an_edit_changes_the_given_fields_only
                 an_edit_clears_what_is_set_to_none
                 an_edit_that_changes_nothing_leaves_the_version
@@ -49,12 +57,8 @@ macro_rules! conformance {
                 edits_see_the_edits_before_them_in_the_batch
                 a_person_can_take_finish_and_retry_a_task
                 an_edit_of_run_at_moves_a_pending_task_only
-                a_delete_answers_done_then_not_found
-                a_delete_of_another_version_is_stale
-                a_delete_takes_the_history_along
-                everything_acknowledged_is_there_after_reopening
             }
-            work {
+            claims {
                 a_claim_hands_out_a_lease
                 a_claim_takes_priority_then_run_at_then_id
                 a_claim_gives_at_most_as_many_as_it_has_tokens
@@ -65,6 +69,8 @@ macro_rules! conformance {
                 a_task_is_handed_out_from_its_run_at_on
                 a_task_is_never_handed_out_twice
                 a_claim_may_set_the_length_of_its_leases
+            }
+            work {
                 a_completed_attempt_leaves_its_result
                 a_failed_attempt_waits_as_the_policy_says
                 a_failure_may_name_its_own_delay

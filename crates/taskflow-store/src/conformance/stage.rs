@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use taskflow_core::task::{OnConflict, UniqueKey};
 use taskflow_core::{
-    Attempt, Clock, Finish, Kind, LeaseToken, ManualClock, NewTask, QueueName, Status, Task,
-    TaskId, TaskPatch, TenantId, Timestamp, WorkerName,
+    Attempt, Clock, Finish, Json, Kind, LeaseToken, ManualClock, NewTask, Priority, QueueName,
+    RetryPolicy, Status, Strategy, Task, TaskId, TaskPatch, TenantId, Terms, Timestamp, WorkerName,
 };
 
 use super::harness::Harness;
@@ -262,4 +262,46 @@ pub fn failed(error: &str) -> Finish {
 /// A failure for good.
 pub fn failed_for_good(error: &str) -> Finish {
     Finish::Failed { error: error.to_owned(), retryable: false, retry_after: None }
+}
+
+/// A JSON value.
+pub fn json(text: &str) -> Option<Json> {
+    Some(Json::parse(text).expect("a case writes its JSON well"))
+}
+
+/// Titles of what was handed out.
+pub fn titles(claimed: &[Claimed]) -> Vec<&str> {
+    claimed.iter().map(|c| c.task.title.as_str()).collect()
+}
+
+/// A task with every field set to something of its own.
+pub fn full(stage: &Stage) -> NewTask {
+    NewTask {
+        title: "Tüte, die".into(),
+        description: Some("two\nlines".into()),
+        priority: Priority::Urgent,
+        queue: queue("mail.out"),
+        kind: kind("send:2"),
+        payload: json(r#"{"a":[1,2.50,null]}"#),
+        run_at: stage.after(12.345_678),
+        terms: Terms {
+            max_attempts: 7,
+            retry: RetryPolicy {
+                strategy: Strategy::Linear,
+                base_seconds: 0.1,
+                factor: 1.7,
+                max_seconds: 3.803_811_374_886_578_7,
+                jitter: 0.25,
+            },
+            timeout_seconds: Some(61),
+            deadline_at: Some(stage.after(5_000.000_001)),
+            expires_at: Some(stage.after(4_000.5)),
+            lease_seconds: 17,
+        },
+        tags: vec!["b".into(), "a".into(), "ü".into()],
+        metadata: json(r#"{"team":"red"}"#),
+        unique: unique("order-1", OnConflict::Reject),
+        concurrency_key: Some("customer-9".into()),
+        depends_on: Vec::new(),
+    }
 }

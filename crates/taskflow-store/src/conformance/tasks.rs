@@ -1,48 +1,13 @@
 //! Cases of the room of tasks: insert, read, edit, delete, list and count.
 //! Dependencies and unique keys have their own rooms.
 
-use taskflow_core::task::{OnConflict, Pinned, State};
-use taskflow_core::{
-    Illegal, Json, NewTask, Outcome, Priority, RetryPolicy, Status, Strategy, Task, TaskId,
-    TaskPatch, Terms, Timestamp,
-};
+use taskflow_core::limits::INSTANT_MAX_MICROS;
+use taskflow_core::task::{OnConflict, State};
+use taskflow_core::{Finish, NewTask, Outcome, Priority, Status, Task, TaskId, Terms, Timestamp};
 
 use super::harness::Harness;
-use super::stage::{START, Stage, done, id, kind, patch, queue, to, unique};
-use crate::{Counts, Delete, Deleted, Edit, Edited, Filter, Inserted};
-
-/// A task with every field set to something of its own.
-fn full(stage: &Stage) -> NewTask {
-    let json = |text: &str| Some(Json::parse(text).expect("well-formed"));
-    NewTask {
-        title: "Tüte, die".into(),
-        description: Some("two\nlines".into()),
-        priority: Priority::Urgent,
-        queue: queue("mail.out"),
-        kind: kind("send:2"),
-        payload: json(r#"{"a":[1,2.50,null]}"#),
-        run_at: stage.after(12.345_678),
-        terms: Terms {
-            max_attempts: 7,
-            retry: RetryPolicy {
-                strategy: Strategy::Linear,
-                base_seconds: 0.1,
-                factor: 1.7,
-                max_seconds: 33.3,
-                jitter: 0.25,
-            },
-            timeout_seconds: Some(61),
-            deadline_at: Some(stage.after(5000.000_001)),
-            expires_at: Some(stage.after(4000.5)),
-            lease_seconds: 17,
-        },
-        tags: vec!["b".into(), "a".into(), "ü".into()],
-        metadata: json(r#"{"team":"red"}"#),
-        unique: unique("order-1", OnConflict::Reject),
-        concurrency_key: Some("customer-9".into()),
-        depends_on: Vec::new(),
-    }
-}
+use super::stage::{START, Stage, done, failed, failed_for_good, full, id, json, unique};
+use crate::{Counts, Delete, Deleted, Filter, Inserted};
 
 /// The ids of tasks, in their order.
 fn ids(tasks: &[Task]) -> Vec<i64> {
@@ -128,12 +93,12 @@ pub async fn reading_answers_in_the_order_of_the_ids_with_none_for_the_unknown(h
 pub async fn a_payload_of_a_mebibyte_comes_back_exact(h: &dyn Harness) {
     let stage = Stage::open(h).await;
     let text = format!("\"{}\"", "0123456789abcde€".repeat(1024 * 1024 / 18));
-    let payload = Some(Json::parse(&text).expect("well-formed"));
+    let payload = json(&text);
     let task = stage.create(NewTask { payload: payload.clone(), ..stage.plan("big") }).await;
     assert!(stage.read(task.id).await.payload == payload, "the payload is another one");
     let held = stage.take().await;
     assert!(held.task.payload == payload, "the claimed payload is another one");
-    stage.end(&held, taskflow_core::Finish::Completed { result: payload.clone() }).await;
+    stage.end(&held, Finish::Completed { result: payload.clone() }).await;
     assert!(stage.read(task.id).await.state.result == payload, "the result is another one");
 }
 
@@ -151,13 +116,13 @@ pub async fn json_text_is_never_rewritten(h: &dyn Harness) {
         "\"\"",
     ];
     for text in texts {
-        let json = Some(Json::parse(text).expect("well-formed"));
+        let json = json(text);
         let new = NewTask { payload: json.clone(), ..stage.plan("json") };
         let task = stage.create(new).await;
         assert_eq!(task.payload, json, "{text}");
         assert_eq!(stage.read(task.id).await.payload, json, "{text}");
         let held = stage.take().await;
-        stage.end(&held, taskflow_core::Finish::Completed { result: json.clone() }).await;
+        stage.end(&held, Finish::Completed { result: json.clone() }).await;
         assert_eq!(stage.read(task.id).await.state.result, json, "{text}");
     }
 }
@@ -195,7 +160,7 @@ pub async fn text_of_every_script_comes_back_exact(h: &dyn Harness) {
 /// Also those that no clock will ever show.
 pub async fn instants_keep_their_microseconds(h: &dyn Harness) {
     let stage = Stage::open(h).await;
-    let last = Timestamp::from_micros(taskflow_core::limits::INSTANT_MAX_MICROS);
+    let last = Timestamp::from_micros(INSTANT_MAX_MICROS);
     let terms = Terms {
         deadline_at: Some(last),
         expires_at: Some(Timestamp::from_micros(last.micros() - 1)),
@@ -264,8 +229,8 @@ pub async fn counts_equal_the_lists(h: &dyn Harness) {
     stage.insert((0..9).map(|n| stage.plan(&format!("t{n}"))).collect()).await;
     let held = stage.claim(stage.wish(4)).await;
     stage.end(&held[0], done()).await;
-    stage.end(&held[1], super::stage::failed("again")).await;
-    stage.end(&held[2], super::stage::failed_for_good("never")).await;
+    stage.end(&held[1], failed("again")).await;
+    stage.end(&held[2], failed_for_good("never")).await;
     stage.set(id(5), Status::Cancelled).await;
     stage.set(id(6), Status::Completed).await;
     stage.set(id(6), Status::Pending).await;
@@ -281,256 +246,6 @@ pub async fn counts_equal_the_lists(h: &dyn Harness) {
     }
     let stage = stage.reopen(h).await;
     assert_eq!(stage.counts().await, [3, 2, 1, 1, 0]);
-}
-
-/// The rest stays what it was; the version rises by one and `updated_at` is now.
-pub async fn an_edit_changes_the_given_fields_only(h: &dyn Harness) {
-    let stage = Stage::open(h).await;
-    let born = stage.create(full(&stage)).await;
-    stage.pass(3.0);
-    let changes = [
-        TaskPatch { title: Some("new".into()), ..TaskPatch::default() },
-        TaskPatch { description: Some(Some("other".into())), ..TaskPatch::default() },
-        TaskPatch { priority: Some(Priority::Low), ..TaskPatch::default() },
-        TaskPatch {
-            payload: Some(Some(Json::parse("[0]").expect("well-formed"))),
-            max_attempts: Some(100),
-            retry: Some(RetryPolicy { jitter: 0.75, ..RetryPolicy::default() }),
-            ..TaskPatch::default()
-        },
-        TaskPatch {
-            timeout_seconds: Some(Some(5)),
-            deadline_at: Some(Some(stage.after(9.9))),
-            expires_at: Some(Some(stage.after(8.8))),
-            lease_seconds: Some(1),
-            run_at: Some(stage.after(7.7)),
-            ..TaskPatch::default()
-        },
-        TaskPatch {
-            tags: Some(vec!["x".into()]),
-            metadata: Some(Some(Json::parse("{}").expect("well-formed"))),
-            ..TaskPatch::default()
-        },
-    ];
-    let mut expected = born;
-    for change in changes {
-        assert!(change.apply(&mut expected, stage.now()), "every change changes something");
-        let edited = stage.change(patch(expected.id, change)).await;
-        assert_eq!(edited, Edited::Done(Box::new(expected.clone())));
-        assert_eq!(stage.read(expected.id).await, expected);
-    }
-    assert_eq!((expected.state.version, expected.state.updated_at), (7, stage.now()));
-}
-
-/// `Some(None)` is not `None`.
-pub async fn an_edit_clears_what_is_set_to_none(h: &dyn Harness) {
-    let stage = Stage::open(h).await;
-    let task = stage.create(full(&stage)).await;
-    let clear = TaskPatch {
-        description: Some(None),
-        payload: Some(None),
-        timeout_seconds: Some(None),
-        deadline_at: Some(None),
-        expires_at: Some(None),
-        tags: Some(Vec::new()),
-        metadata: Some(None),
-        ..TaskPatch::default()
-    };
-    stage.change(patch(task.id, clear)).await;
-    let read = stage.read(task.id).await;
-    assert_eq!((&read.description, &read.payload, &read.metadata), (&None, &None, &None));
-    let terms = &read.terms;
-    assert_eq!((terms.timeout_seconds, terms.deadline_at, terms.expires_at), (None, None, None));
-    assert!(read.tags.is_empty());
-    assert_eq!((read.title, read.unique_key), (task.title, task.unique_key));
-}
-
-/// Neither an empty patch nor one that says what is there, nor the same status.
-pub async fn an_edit_that_changes_nothing_leaves_the_version(h: &dyn Harness) {
-    let stage = Stage::open(h).await;
-    let task = stage.task("same").await;
-    stage.pass(1.0);
-    let same = TaskPatch {
-        title: Some("same".into()),
-        description: Some(None),
-        run_at: Some(task.state.run_at),
-        status: Some(Status::Pending),
-        ..TaskPatch::default()
-    };
-    for nothing in [TaskPatch::default(), same] {
-        let answers = stage.store.edit(stage.tenant, vec![patch(task.id, nothing)], stage.now());
-        let answers = answers.await.expect("edit works");
-        assert_eq!(answers.items, [Edited::Done(Box::new(task.clone()))]);
-        assert_eq!(answers.ready, []);
-    }
-    assert_eq!(stage.read(task.id).await, task);
-}
-
-/// Once for the fields, once for the status; both are in one answer.
-pub async fn an_edit_of_fields_and_status_raises_the_version_twice(h: &dyn Harness) {
-    let stage = Stage::open(h).await;
-    let task = stage.task("old").await;
-    let both = TaskPatch {
-        title: Some("new".into()),
-        status: Some(Status::Completed),
-        ..TaskPatch::default()
-    };
-    let Edited::Done(edited) = stage.change(patch(task.id, both)).await else {
-        panic!("refused");
-    };
-    assert_eq!((edited.title.as_str(), edited.state.version), ("new", 3));
-    assert_eq!(edited.state.status, Status::Completed);
-    assert_eq!(edited.state.completed_at, Some(stage.now()));
-    assert_eq!(stage.read(task.id).await, *edited);
-}
-
-/// Beside answers to the others of its batch.
-pub async fn an_edit_of_an_unknown_task_is_answered(h: &dyn Harness) {
-    let stage = Stage::open(h).await;
-    let task = stage.task("here").await;
-    let batch = vec![to(id(50), Status::Cancelled), to(task.id, Status::Cancelled)];
-    let answers = stage.store.edit(stage.tenant, batch, stage.now()).await.expect("edit works");
-    assert_eq!(answers.items[0], Edited::NotFound);
-    assert!(matches!(&answers.items[1], Edited::Done(t) if t.state.status == Status::Cancelled));
-    assert_eq!(answers.items.len(), 2);
-}
-
-/// The answer names the version that is there, before anything else is looked at.
-pub async fn an_edit_of_another_version_is_stale(h: &dyn Harness) {
-    let stage = Stage::open(h).await;
-    let task = stage.task("v1").await;
-    let rename = |title: &str| TaskPatch { title: Some(title.into()), ..TaskPatch::default() };
-    let guarded = |version, patch| Edit { id: task.id, if_version: Some(version), patch };
-    let edited = stage.change(guarded(1, rename("v2"))).await;
-    assert!(matches!(edited, Edited::Done(t) if t.state.version == 2));
-    assert_eq!(stage.change(guarded(1, rename("lost"))).await, Edited::Stale(2));
-    let pinned = Pinned { queue: Some("other".into()), ..Pinned::default() };
-    let pinned = TaskPatch { pinned, ..rename("lost") };
-    assert_eq!(stage.change(guarded(3, pinned)).await, Edited::Stale(2));
-    assert_eq!(stage.read(task.id).await.title, "v2");
-}
-
-/// All faults are named and nothing else of the patch is done.
-pub async fn an_edit_of_a_pinned_field_is_refused(h: &dyn Harness) {
-    let stage = Stage::open(h).await;
-    let task = stage.create(full(&stage)).await;
-    let pinned = Pinned {
-        queue: Some("elsewhere".into()),
-        kind: Some("other".into()),
-        unique_key: Some(None),
-        concurrency_key: Some(Some("x".into())),
-        depends_on: Some(vec![1]),
-    };
-    let patched = TaskPatch {
-        title: Some("new".into()),
-        status: Some(Status::Cancelled),
-        pinned: pinned.clone(),
-        ..TaskPatch::default()
-    };
-    let faults = pinned.faults(&task);
-    assert_eq!(faults.len(), 5);
-    assert_eq!(stage.change(patch(task.id, patched)).await, Edited::Pinned(faults));
-    assert_eq!(stage.read(task.id).await, task);
-}
-
-/// A whole task sent back is fine.
-pub async fn an_edit_may_repeat_what_is_pinned(h: &dyn Harness) {
-    let stage = Stage::open(h).await;
-    let parent = stage.task("parent").await;
-    let child = NewTask { depends_on: vec![parent.id], ..full(&stage) };
-    let task = stage.create(child).await;
-    let pinned = Pinned {
-        queue: Some("mail.out".into()),
-        kind: Some("send:2".into()),
-        unique_key: Some(Some("order-1".into())),
-        concurrency_key: Some(Some("customer-9".into())),
-        depends_on: Some(vec![parent.id.get()]),
-    };
-    let repeated = TaskPatch { title: Some("new".into()), pinned, ..TaskPatch::default() };
-    let edited = stage.change(patch(task.id, repeated)).await;
-    assert!(matches!(edited, Edited::Done(t) if t.title == "new"));
-}
-
-/// All or nothing per task.
-pub async fn an_illegal_move_changes_nothing_not_even_fields(h: &dyn Harness) {
-    let stage = Stage::open(h).await;
-    let task = stage.task("old").await;
-    let completed = stage.set(task.id, Status::Completed).await;
-    stage.pass(1.0);
-    let illegal = TaskPatch {
-        title: Some("new".into()),
-        status: Some(Status::Failed),
-        ..TaskPatch::default()
-    };
-    let refusal = Illegal::Transition { from: Status::Completed, to: Status::Failed };
-    assert_eq!(stage.change(patch(task.id, illegal)).await, Edited::Refused(refusal));
-    assert_eq!(stage.read(task.id).await, completed);
-}
-
-/// In their order, each with its own answer.
-pub async fn edits_see_the_edits_before_them_in_the_batch(h: &dyn Harness) {
-    let stage = Stage::open(h).await;
-    let task = stage.task("one").await;
-    let guarded = |version, status| Edit { if_version: Some(version), ..to(task.id, status) };
-    let batch = vec![
-        guarded(1, Status::InProgress),
-        guarded(1, Status::Cancelled),
-        guarded(2, Status::Failed),
-        guarded(3, Status::Pending),
-    ];
-    let answers = stage.store.edit(stage.tenant, batch, stage.now()).await.expect("edit works");
-    let seen: Vec<_> = answers
-        .items
-        .iter()
-        .map(|answer| match answer {
-            Edited::Done(task) => Ok((task.state.status, task.state.version)),
-            Edited::Stale(version) => Err(*version),
-            other => panic!("not expected: {other:?}"),
-        })
-        .collect();
-    let expected =
-        [Ok((Status::InProgress, 2)), Err(2), Ok((Status::Failed, 3)), Ok((Status::Pending, 4))];
-    assert_eq!(seen, expected);
-}
-
-/// No lease, no attempt, and a retry clears what the end left.
-pub async fn a_person_can_take_finish_and_retry_a_task(h: &dyn Harness) {
-    let stage = Stage::open(h).await;
-    let task = stage.task("by hand").await;
-    stage.pass(1.0);
-    let taken = stage.set(task.id, Status::InProgress).await;
-    assert_eq!((taken.state.lease, taken.state.attempt), (None, 0));
-    assert_eq!(taken.state.started_at, Some(stage.now()));
-    stage.pass(1.0);
-    let ended = stage.set(task.id, Status::Completed).await;
-    assert_eq!(
-        (ended.state.completed_at, ended.state.ended_at),
-        (Some(stage.now()), Some(stage.now()))
-    );
-    stage.pass(1.0);
-    let retried = stage.set(task.id, Status::Pending).await.state;
-    assert_eq!((retried.completed_at, retried.ended_at), (None, None));
-    assert_eq!((retried.run_at, retried.version), (stage.now(), 4));
-    assert_eq!(stage.read(task.id).await.state, retried);
-    assert_eq!(stage.attempts(task.id).await, []);
-    assert_eq!(stage.claim(stage.wish(5)).await.len(), 1, "a retried task is handed out");
-}
-
-/// For a running or ended one it says when the task was due.
-pub async fn an_edit_of_run_at_moves_a_pending_task_only(h: &dyn Harness) {
-    let stage = Stage::open(h).await;
-    let task = stage.task("later").await;
-    let later = |seconds| TaskPatch { run_at: Some(stage.after(seconds)), ..TaskPatch::default() };
-    stage.change(patch(task.id, later(60.0))).await;
-    assert_eq!(stage.claim(stage.wish(1)).await, []);
-    stage.pass(60.0);
-    let held = stage.take().await;
-    stage.change(patch(task.id, later(60.0))).await;
-    assert_eq!(stage.read(task.id).await, held.task);
-    stage.end(&held, done()).await;
-    let ended = stage.read(task.id).await;
-    stage.change(patch(task.id, later(60.0))).await;
-    assert_eq!(stage.read(task.id).await, ended);
 }
 
 /// From every status.
@@ -568,7 +283,7 @@ pub async fn a_delete_takes_the_history_along(h: &dyn Harness) {
     let stage = Stage::open(h).await;
     let task = stage.task("gone").await;
     let held = stage.take().await;
-    stage.end(&held, super::stage::failed("first")).await;
+    stage.end(&held, failed("first")).await;
     assert_eq!(stage.attempts(task.id).await[0].outcome, Outcome::Failed);
     stage.delete(task.id).await;
     assert_eq!(stage.store.attempts(stage.tenant, task.id).await.expect("attempts works"), None);
@@ -583,7 +298,7 @@ pub async fn everything_acknowledged_is_there_after_reopening(h: &dyn Harness) {
     stage.insert((0..5).map(|n| stage.plan(&format!("t{n}"))).collect()).await;
     let held = stage.claim(stage.wish(3)).await;
     stage.end(&held[0], done()).await;
-    stage.end(&held[1], super::stage::failed("again")).await;
+    stage.end(&held[1], failed("again")).await;
     stage.set(id(5), Status::Cancelled).await;
     stage.delete(id(6)).await;
     let before = stage.list(Filter::default(), 0, 100).await;

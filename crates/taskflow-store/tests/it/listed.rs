@@ -2,8 +2,10 @@
 
 const LIST: &str = include_str!("../../src/conformance/mod.rs");
 
-const ROOMS: [(&str, &str); 7] = [
+const ROOMS: [(&str, &str); 9] = [
+    ("claims", include_str!("../../src/conformance/claims.rs")),
     ("dependencies", include_str!("../../src/conformance/dependencies.rs")),
+    ("edits", include_str!("../../src/conformance/edits.rs")),
     ("isolation", include_str!("../../src/conformance/isolation.rs")),
     ("random", include_str!("../../src/conformance/random/mod.rs")),
     ("tasks", include_str!("../../src/conformance/tasks.rs")),
