@@ -3,8 +3,8 @@
 mod extract;
 mod layers;
 mod openapi;
-pub mod server;
 pub mod problem;
+pub mod server;
 mod start;
 pub mod state;
 mod v1;
@@ -28,16 +28,17 @@ pub fn router(state: ApiState) -> Router {
     let described = Arc::clone(&options);
     let title = options.title.clone();
     let title_of_redoc = title.clone();
-    let pages = Router::new()
-        .route("/", get(start::page))
-        .route(
-            "/openapi.json",
-            get(move || async move {
-                openapi::json(document.get_or_init(|| document_of(&described)))
-            }),
-        )
-        .route("/docs", get(move || async move { openapi::swagger(&title) }))
-        .route("/redoc", get(move || async move { openapi::redoc(&title_of_redoc) }));
+    let pages =
+        Router::new()
+            .route("/", get(start::page))
+            .route(
+                "/openapi.json",
+                get(move || async move {
+                    openapi::json(document.get_or_init(|| document_of(&described)))
+                }),
+            )
+            .route("/docs", get(move || async move { openapi::swagger(&title) }))
+            .route("/redoc", get(move || async move { openapi::redoc(&title_of_redoc) }));
     let api = keyed().layer(from_fn_with_state(Arc::clone(&options), key));
     let api: Router<ApiState> = Router::from(v1::health::router()).merge(Router::from(api));
     let mut router = Router::new().nest("/api/v1", api).merge(pages).with_state(state);

@@ -30,8 +30,7 @@ impl OperationOutput for ProblemAnswer {
         context: &mut aide::generate::GenContext,
         operation: &mut aide::openapi::Operation,
     ) -> Option<aide::openapi::Response> {
-        let mut response =
-            axum::Json::<ProblemBody<'_>>::operation_response(context, operation)?;
+        let mut response = axum::Json::<ProblemBody<'_>>::operation_response(context, operation)?;
         if let Some(content) = response.content.shift_remove("application/json") {
             response.content.insert("application/problem+json".into(), content);
         }
@@ -40,10 +39,7 @@ impl OperationOutput for ProblemAnswer {
 }
 
 /// Adds the statuses with which an operation may refuse.
-pub(crate) fn problems<'t>(
-    op: TransformOperation<'t>,
-    statuses: &[u16],
-) -> TransformOperation<'t> {
+pub(crate) fn problems<'t>(op: TransformOperation<'t>, statuses: &[u16]) -> TransformOperation<'t> {
     statuses.iter().fold(op, |mut op, status| {
         let operation = op.inner_mut();
         let responses = operation.responses.get_or_insert_default();
@@ -55,10 +51,9 @@ pub(crate) fn problems<'t>(
             };
             let text = StatusCode::from_u16(*status).ok().and_then(|s| s.canonical_reason());
             response.description = text.unwrap_or("Refused").to_owned();
-            responses.responses.insert(
-                aide::openapi::StatusCode::Code(*status),
-                ReferenceOr::Item(response),
-            );
+            responses
+                .responses
+                .insert(aide::openapi::StatusCode::Code(*status), ReferenceOr::Item(response));
         });
         op
     })
@@ -68,7 +63,10 @@ pub(crate) fn problems<'t>(
 pub(crate) fn frame(options: &ApiOptions) -> OpenApi {
     let scheme = |json| serde_json::from_value::<SecurityScheme>(json).ok();
     let schemes = [
-        ("api_key", scheme(serde_json::json!({"type": "apiKey", "in": "header", "name": "X-API-Key"}))),
+        (
+            "api_key",
+            scheme(serde_json::json!({"type": "apiKey", "in": "header", "name": "X-API-Key"})),
+        ),
         ("bearer", scheme(serde_json::json!({"type": "http", "scheme": "bearer"}))),
     ];
     OpenApi {
@@ -76,7 +74,8 @@ pub(crate) fn frame(options: &ApiOptions) -> OpenApi {
             title: options.title.clone(),
             version: options.version.clone(),
             description: Some(
-                "A task queue that anything able to speak HTTP can use. A 2xx means: on disk.".into(),
+                "A task queue that anything able to speak HTTP can use. A 2xx means: on disk."
+                    .into(),
             ),
             ..Info::default()
         },

@@ -13,29 +13,134 @@ use taskflow_service::ServiceError;
 
 /// Every code: its status, its title, and what it means, for `docs/errors.md`. Never renamed.
 pub const CODES: &[(&str, StatusCode, &str, &str)] = &[
-    ("malformed-json", StatusCode::BAD_REQUEST, "Malformed JSON", "The body is not JSON (RFC 8259), or not UTF-8."),
-    ("duplicate-key", StatusCode::BAD_REQUEST, "Duplicate key", "A field stands twice in an object of the body."),
-    ("invalid-if-match", StatusCode::BAD_REQUEST, "Invalid If-Match", "`If-Match` is neither `*` nor an ETag such as `\"3\"`."),
-    ("invalid-url", StatusCode::BAD_REQUEST, "Invalid URL", "The query has a broken percent-encoding or is not UTF-8."),
+    (
+        "malformed-json",
+        StatusCode::BAD_REQUEST,
+        "Malformed JSON",
+        "The body is not JSON (RFC 8259), or not UTF-8.",
+    ),
+    (
+        "duplicate-key",
+        StatusCode::BAD_REQUEST,
+        "Duplicate key",
+        "A field stands twice in an object of the body.",
+    ),
+    (
+        "invalid-if-match",
+        StatusCode::BAD_REQUEST,
+        "Invalid If-Match",
+        "`If-Match` is neither `*` nor an ETag such as `\"3\"`.",
+    ),
+    (
+        "invalid-url",
+        StatusCode::BAD_REQUEST,
+        "Invalid URL",
+        "The query has a broken percent-encoding or is not UTF-8.",
+    ),
     ("bad-request", StatusCode::BAD_REQUEST, "Bad request", "The request is not valid HTTP."),
-    ("unauthorized", StatusCode::UNAUTHORIZED, "Unauthorized", "The API key is missing or wrong. Send it as `X-API-Key`."),
+    (
+        "unauthorized",
+        StatusCode::UNAUTHORIZED,
+        "Unauthorized",
+        "The API key is missing or wrong. Send it as `X-API-Key`.",
+    ),
     ("not-found", StatusCode::NOT_FOUND, "Not found", "There is no such task, or no such path."),
-    ("method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", "The path exists, but not with this method; `Allow` lists what it takes."),
-    ("request-timeout", StatusCode::REQUEST_TIMEOUT, "Request timeout", "The body did not arrive within 30 seconds."),
-    ("illegal-transition", StatusCode::CONFLICT, "Illegal transition", "The status cannot be set from the present one; `allowed` lists what can."),
-    ("lease-lost", StatusCode::CONFLICT, "Lease lost", "The token is not that of the running attempt: it ended, was ended, or is another's. Nothing changed; stop the work."),
-    ("unique-key-held", StatusCode::CONFLICT, "Unique key held", "A live task of the queue holds the unique key; `task_id` names it."),
-    ("has-dependants", StatusCode::CONFLICT, "Has dependants", "Another task waits for this one; `task_id` names it."),
-    ("stale-version", StatusCode::PRECONDITION_FAILED, "Stale version", "The task changed since: `If-Match` does not name its version. Read it again."),
-    ("body-too-large", StatusCode::PAYLOAD_TOO_LARGE, "Body too large", "The body exceeds the limit that the answer names."),
-    ("uri-too-long", StatusCode::URI_TOO_LONG, "URI too long", "Path and query together exceed 8 KiB."),
-    ("unsupported-media-type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported media type", "The body must be `application/json` in UTF-8 without a content encoding."),
-    ("invalid-input", StatusCode::UNPROCESSABLE_ENTITY, "Invalid input", "The input breaks rules; `errors` lists each field with its rule."),
-    ("too-many-waiters", StatusCode::TOO_MANY_REQUESTS, "Too many waiters", "Too many claims wait on this server already."),
-    ("internal-error", StatusCode::INTERNAL_SERVER_ERROR, "Internal error", "A fault of the server. `request_id` finds its log line. Nothing was done."),
-    ("busy", StatusCode::SERVICE_UNAVAILABLE, "Busy", "The server is overloaded or stopping. Nothing was done; try again after `Retry-After` seconds."),
-    ("storage-full", StatusCode::SERVICE_UNAVAILABLE, "Storage full", "The disk is full. Nothing was done; reads still work."),
-    ("outcome-unknown", StatusCode::SERVICE_UNAVAILABLE, "Outcome unknown", "The commit failed in a way that leaves open whether it is on disk. Read before you repeat."),
+    (
+        "method-not-allowed",
+        StatusCode::METHOD_NOT_ALLOWED,
+        "Method not allowed",
+        "The path exists, but not with this method; `Allow` lists what it takes.",
+    ),
+    (
+        "request-timeout",
+        StatusCode::REQUEST_TIMEOUT,
+        "Request timeout",
+        "The body did not arrive within 30 seconds.",
+    ),
+    (
+        "illegal-transition",
+        StatusCode::CONFLICT,
+        "Illegal transition",
+        "The status cannot be set from the present one; `allowed` lists what can.",
+    ),
+    (
+        "lease-lost",
+        StatusCode::CONFLICT,
+        "Lease lost",
+        "The token is not that of the running attempt: it ended, was ended, or is another's. Nothing changed; stop the work.",
+    ),
+    (
+        "unique-key-held",
+        StatusCode::CONFLICT,
+        "Unique key held",
+        "A live task of the queue holds the unique key; `task_id` names it.",
+    ),
+    (
+        "has-dependants",
+        StatusCode::CONFLICT,
+        "Has dependants",
+        "Another task waits for this one; `task_id` names it.",
+    ),
+    (
+        "stale-version",
+        StatusCode::PRECONDITION_FAILED,
+        "Stale version",
+        "The task changed since: `If-Match` does not name its version. Read it again.",
+    ),
+    (
+        "body-too-large",
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "Body too large",
+        "The body exceeds the limit that the answer names.",
+    ),
+    (
+        "uri-too-long",
+        StatusCode::URI_TOO_LONG,
+        "URI too long",
+        "Path and query together exceed 8 KiB.",
+    ),
+    (
+        "unsupported-media-type",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "Unsupported media type",
+        "The body must be `application/json` in UTF-8 without a content encoding.",
+    ),
+    (
+        "invalid-input",
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "Invalid input",
+        "The input breaks rules; `errors` lists each field with its rule.",
+    ),
+    (
+        "too-many-waiters",
+        StatusCode::TOO_MANY_REQUESTS,
+        "Too many waiters",
+        "Too many claims wait on this server already.",
+    ),
+    (
+        "internal-error",
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "Internal error",
+        "A fault of the server. `request_id` finds its log line. Nothing was done.",
+    ),
+    (
+        "busy",
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Busy",
+        "The server is overloaded or stopping. Nothing was done; try again after `Retry-After` seconds.",
+    ),
+    (
+        "storage-full",
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Storage full",
+        "The disk is full. Nothing was done; reads still work.",
+    ),
+    (
+        "outcome-unknown",
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Outcome unknown",
+        "The commit failed in a way that leaves open whether it is on disk. Read before you repeat.",
+    ),
 ];
 
 /// A problem on its way to the edge.
@@ -182,10 +287,7 @@ impl Problem {
         let text = serde_json::to_vec(&body).unwrap_or_default();
         let mut response = (*status, text).into_response();
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         for (name, value) in &self.headers {
             headers.insert(name, value.clone());
         }

@@ -37,8 +37,7 @@ pub enum BadJson {
 impl Json {
     /// Checks `text`, which must be one well-formed JSON value.
     pub fn parse(text: &str) -> Result<Self, BadJson> {
-        let mut scan =
-            Scan { bytes: text.as_bytes(), at: 0, keys: Vec::new(), doubled: false };
+        let mut scan = Scan { bytes: text.as_bytes(), at: 0, keys: Vec::new(), doubled: false };
         scan.document()?;
         if !scan.doubled {
             return Ok(Self(text.into()));

@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use taskflow_core::task::{Task, TaskPatch};
 use taskflow_core::{Attempt, Clock, Fault, Illegal, NewTask, TaskId};
-use taskflow_store::{
-    Answers, Counts, Delete, Deleted, Edit, Edited, Inserted, Page, Store,
-};
+use taskflow_store::{Answers, Counts, Delete, Deleted, Edit, Edited, Inserted, Page, Store};
 
 use crate::actor::Actor;
 use crate::bus::Bus;

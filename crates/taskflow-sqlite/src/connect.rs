@@ -56,9 +56,7 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Connection, OpenError> {
 
 fn set(connection: &Connection, pragmas: &[(&str, &str)], path: &Path) -> Result<(), OpenError> {
     for (name, value) in pragmas {
-        connection
-            .pragma_update(None, name, value)
-            .map_err(|error| unreadable(error, path))?;
+        connection.pragma_update(None, name, value).map_err(|error| unreadable(error, path))?;
     }
     Ok(())
 }

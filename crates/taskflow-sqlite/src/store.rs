@@ -124,7 +124,8 @@ impl TaskStore for SqliteStore {
         batch: Vec<Edit>,
         now: Timestamp,
     ) -> Result<Answers<Edited>, StoreError> {
-        let payload = |edit: &Edit| edit.patch.payload.as_ref().and_then(|p| p.as_ref()?.len().into());
+        let payload =
+            |edit: &Edit| edit.patch.payload.as_ref().and_then(|p| p.as_ref()?.len().into());
         let bytes = batch.iter().map(|edit| TASK_BYTES + payload(edit).unwrap_or(0)).sum();
         match self.order(scope, now, What::Edit(batch), bytes).await? {
             Said::Edited(answers) => Ok(answers),

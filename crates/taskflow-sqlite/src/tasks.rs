@@ -7,9 +7,7 @@ use taskflow_core::{
     Attempt, Command, Json, NewTask, Outcome, Priority, Status, Task, TaskId, TenantId, Timestamp,
     step,
 };
-use taskflow_store::{
-    Counts, Delete, Deleted, Edit, Edited, Filter, Inserted, Page,
-};
+use taskflow_store::{Counts, Delete, Deleted, Edit, Edited, Filter, Inserted, Page};
 
 use crate::act::Act;
 use crate::rows::{self, Hot, task_columns};
@@ -301,7 +299,9 @@ pub(crate) fn list(
 ) -> Result<Vec<Task>, Error> {
     let ids: Vec<i64> = if page.filter == Filter::default() {
         connection
-            .prepare_cached("SELECT id FROM tasks WHERE tenant = ?1 ORDER BY id DESC LIMIT ?2 OFFSET ?3")?
+            .prepare_cached(
+                "SELECT id FROM tasks WHERE tenant = ?1 ORDER BY id DESC LIMIT ?2 OFFSET ?3",
+            )?
             .query_map(params![tenant.0, page.limit, page.skip], |row| row.get(0))?
             .collect::<Result<_, _>>()?
     } else {
@@ -343,8 +343,9 @@ pub(crate) fn listed_sql(filter: Filter) -> String {
 /// Tasks per status from the kept counts.
 pub(crate) fn count(connection: &Connection, tenant: TenantId) -> Result<Counts, Error> {
     let mut counts = Counts::default();
-    let mut statement = connection
-        .prepare_cached("SELECT status, sum(n) FROM task_counts WHERE tenant = ?1 GROUP BY status")?;
+    let mut statement = connection.prepare_cached(
+        "SELECT status, sum(n) FROM task_counts WHERE tenant = ?1 GROUP BY status",
+    )?;
     let mut rows = statement.query([tenant.0])?;
     while let Some(row) = rows.next()? {
         if let Some(status) = Status::from_number(row.get(0)?) {

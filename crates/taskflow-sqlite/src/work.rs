@@ -1,9 +1,7 @@
 //! The room of work: SQL of claims, finishes, heartbeats, expiry and what comes due.
 
 use rusqlite::{Connection, Error, params};
-use taskflow_core::{
-    Command, Illegal, LeaseToken, Priority, Status, TaskId, Timestamp, step,
-};
+use taskflow_core::{Command, Illegal, LeaseToken, Priority, Status, TaskId, Timestamp, step};
 use taskflow_store::{
     Claim, Claimed, Due, Expired, Extend, Extended, FinishTask, Finished, Ready, Receipt, Sync,
     Synced,

@@ -132,8 +132,8 @@ impl Writer {
         let Some(connection) = self.connection.as_ref() else {
             return Err(StoreError::Unavailable);
         };
-        let begun = execute(connection, "BEGIN IMMEDIATE")
-            .and_then(|()| self.memory.refresh(connection));
+        let begun =
+            execute(connection, "BEGIN IMMEDIATE").and_then(|()| self.memory.refresh(connection));
         match begun {
             Ok(false) => Ok(()),
             Ok(true) => {

@@ -102,11 +102,8 @@ pub trait TaskStore: Send + Sync {
     ) -> Result<Answers<Inserted>, StoreError>;
 
     /// Reads tasks; none where there is no such task.
-    async fn get(
-        &self,
-        scope: TenantId,
-        ids: Vec<TaskId>,
-    ) -> Result<Vec<Option<Task>>, StoreError>;
+    async fn get(&self, scope: TenantId, ids: Vec<TaskId>)
+    -> Result<Vec<Option<Task>>, StoreError>;
 
     /// One page, newest first.
     async fn list(&self, scope: TenantId, page: Page) -> Result<Vec<Task>, StoreError>;

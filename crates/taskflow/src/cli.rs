@@ -82,14 +82,15 @@ fn command() -> Command {
         .subcommand(
             Command::new("worker")
                 .about("Run a worker without the API, on the database or over HTTP")
-                .arg(Arg::new("server").long("server").value_name("URL").help(
-                    "Take work from this server over HTTP instead of from DATABASE_URL",
-                ))
+                .arg(
+                    Arg::new("server")
+                        .long("server")
+                        .value_name("URL")
+                        .help("Take work from this server over HTTP instead of from DATABASE_URL"),
+                )
                 .args(settings()),
         )
-        .subcommand(
-            Command::new("migrate").about("Bring the database up to date").args(settings()),
-        )
+        .subcommand(Command::new("migrate").about("Bring the database up to date").args(settings()))
         .subcommand(Command::new("seed").about("Fill in sample tasks, once").args(settings()))
         .subcommand(
             Command::new("config")

@@ -11,8 +11,8 @@ pub mod remote;
 pub mod wire;
 
 pub use taskflow_core as core;
+pub use taskflow_service::worker::Worker;
 pub use taskflow_service::worker::handler::{Answer, Context, Handler, Job};
 pub use taskflow_service::worker::registry::Registry;
 pub use taskflow_service::worker::source::{Local, WorkSource};
-pub use taskflow_service::worker::Worker;
 pub use taskflow_service::{Actor, ServiceError, Services};

@@ -8,8 +8,8 @@ use anyhow::Context;
 use async_trait::async_trait;
 use reqwest::{Client, Url};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use taskflow_core::task::Progress;
 use taskflow_core::{
     Finish, Json, Kind, LeaseToken, QueueName, Status, TaskId, Timestamp, WorkerName,
@@ -126,7 +126,8 @@ impl Remote {
         queues: Vec<QueueName>,
         kinds: Vec<Kind>,
     ) -> anyhow::Result<Self> {
-        let base = Url::parse(server).context("--server must be a URL such as http://127.0.0.1:8000")?;
+        let base =
+            Url::parse(server).context("--server must be a URL such as http://127.0.0.1:8000")?;
         anyhow::ensure!(
             matches!(base.scheme(), "http" | "https"),
             "--server must be an http or https URL"
@@ -218,8 +219,8 @@ fn assignment(claimed: Claimed) -> Result<Assignment, SourceError> {
         created_at: Timestamp::parse(&claimed.created_at)
             .map_err(|_| not_understood("created_at"))?,
     };
-    let token = LeaseToken::from_wire(&claimed.lease_token)
-        .ok_or_else(|| not_understood("lease_token"))?;
+    let token =
+        LeaseToken::from_wire(&claimed.lease_token).ok_or_else(|| not_understood("lease_token"))?;
     Ok(Assignment { job: Arc::new(job), token, lease_seconds: claimed.lease_seconds })
 }
 

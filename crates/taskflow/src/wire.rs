@@ -12,8 +12,8 @@ use taskflow_service::worker::command::{CommandHandler, CommandSpec};
 use taskflow_service::worker::registry::Registry;
 use taskflow_service::worker::source::{Local, WorkSource};
 use taskflow_service::{Actor, Services};
-use taskflow_sqlite::SqliteStore;
 pub use taskflow_sqlite::SCHEMA;
+use taskflow_sqlite::SqliteStore;
 use taskflow_store::Store;
 
 use crate::config::{Config, CorsOrigins, Database};

@@ -87,12 +87,10 @@ fn is_json(value: &str) -> bool {
     let parameter = parameters.trim();
     kind.trim().eq_ignore_ascii_case("application/json")
         && (parameter.is_empty()
-            || parameter
-                .split_once('=')
-                .is_some_and(|(name, charset)| {
-                    name.trim().eq_ignore_ascii_case("charset")
-                        && charset.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
-                }))
+            || parameter.split_once('=').is_some_and(|(name, charset)| {
+                name.trim().eq_ignore_ascii_case("charset")
+                    && charset.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+            }))
 }
 
 async fn receive(request: Request, max: usize) -> Result<Bytes, Problem> {

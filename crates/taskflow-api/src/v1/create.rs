@@ -25,11 +25,19 @@ pub(crate) struct CreateTask {
     priority: Option<Priority>,
     /// Where it waits; default "default".
     #[serde(default, deserialize_with = "present")]
-    #[schemars(with = "String", length(min = 1, max = 100), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:-]*$"))]
+    #[schemars(
+        with = "String",
+        length(min = 1, max = 100),
+        regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")
+    )]
     queue: Option<String>,
     /// What sort of work; default "log".
     #[serde(default, deserialize_with = "present")]
-    #[schemars(with = "String", length(min = 1, max = 100), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:-]*$"))]
+    #[schemars(
+        with = "String",
+        length(min = 1, max = 100),
+        regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")
+    )]
     kind: Option<String>,
     /// Its input: any JSON up to 1 MiB, nested at most 64 deep.
     payload: Option<Raw>,
@@ -204,8 +212,7 @@ pub(crate) fn run_at(
 pub(crate) fn check_terms(faults: &mut Faults, terms: &Terms) {
     let attempts = (1..=max::MAX_ATTEMPTS_MAX).contains(&terms.max_attempts);
     faults.check(attempts, "/max_attempts", "out-of-range", "must be 1 to 100");
-    let timeout =
-        terms.timeout_seconds.is_none_or(|s| (1..=max::TIMEOUT_SECONDS_MAX).contains(&s));
+    let timeout = terms.timeout_seconds.is_none_or(|s| (1..=max::TIMEOUT_SECONDS_MAX).contains(&s));
     faults.check(timeout, "/timeout_seconds", "out-of-range", "must be 1 to 604800 (a week)");
     let lease = (1..=max::LEASE_SECONDS_MAX).contains(&terms.lease_seconds);
     faults.check(lease, "/lease_seconds", "out-of-range", "must be 1 to 86400 (a day)");

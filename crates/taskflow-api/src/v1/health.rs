@@ -19,10 +19,8 @@ pub(crate) fn router() -> ApiRouter<ApiState> {
     ApiRouter::new().api_route(
         "/health",
         get_with(health, |op| {
-            document(op, "health", "Health", "Whether the server answers").security_requirement_scopes(
-                "none",
-                std::iter::empty::<&str>(),
-            )
+            document(op, "health", "Health", "Whether the server answers")
+                .security_requirement_scopes("none", std::iter::empty::<&str>())
         }),
     )
 }

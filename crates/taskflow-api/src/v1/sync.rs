@@ -191,9 +191,12 @@ async fn sync(
             .into_iter()
             .map(|(id, item)| match item {
                 Ok(_) => finish_answer(id, ends.next()),
-                Err(faults) => {
-                    FinishAnswer { id, status: 422, code: Some("invalid-input"), detail: said(&faults) }
-                }
+                Err(faults) => FinishAnswer {
+                    id,
+                    status: 422,
+                    code: Some("invalid-input"),
+                    detail: said(&faults),
+                },
             })
             .collect(),
         heartbeats: beats

@@ -11,9 +11,9 @@ use serde::Serialize;
 use taskflow_core as core;
 use taskflow_core::limits::{PAGE_DEFAULT, PAGE_MAX, SKIP_MAX};
 use taskflow_core::{Clock, Fault};
+use taskflow_service::Actor;
 use taskflow_service::tasks::Tasks;
 use taskflow_service::words::{Filter, Page};
-use taskflow_service::Actor;
 
 use super::create::CreateTask;
 use super::reply::{Answer, Reply};
@@ -124,10 +124,7 @@ async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn attempts(
-    State(tasks): State<Tasks>,
-    TaskPath(id): TaskPath,
-) -> Answer<Vec<AttemptView>> {
+async fn attempts(State(tasks): State<Tasks>, TaskPath(id): TaskPath) -> Answer<Vec<AttemptView>> {
     let attempts = tasks.attempts(Actor::DEFAULT, id).await?;
     Reply::ok(&attempts.into_iter().map(AttemptView::from).collect::<Vec<_>>())
 }
@@ -137,10 +134,8 @@ async fn list(
     State(clock): State<Arc<dyn Clock>>,
     Query(query): Query<ListQuery>,
 ) -> Answer<Vec<TaskView<'static>>> {
-    let filter = Filter {
-        status: query.status.map(Into::into),
-        priority: query.priority.map(Into::into),
-    };
+    let filter =
+        Filter { status: query.status.map(Into::into), priority: query.priority.map(Into::into) };
     let page = Page { filter, skip: query.skip, limit: query.limit };
     let tasks = tasks.list(Actor::DEFAULT, page).await?;
     let now = clock.now();

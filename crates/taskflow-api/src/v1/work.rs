@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use taskflow_core::limits as max;
 use taskflow_core::task::{Progress, kept_error};
 use taskflow_core::{Clock, Fault, Finish, Json, Kind, LeaseToken, QueueName, TaskId, WorkerName};
+use taskflow_service::Actor;
 use taskflow_service::bus::Wish;
 use taskflow_service::words::{Claimed, Extend, Kinds, Receipt};
 use taskflow_service::work::{Want, Work};
-use taskflow_service::Actor;
 
 use super::create::Faults;
 use super::reply::{Answer, Reply};
@@ -182,10 +182,7 @@ pub(super) struct ClaimedView<'a> {
     lease_token: String,
 }
 
-pub(super) fn claimed_views<'a>(
-    claimed: &'a [Claimed],
-    clock: &dyn Clock,
-) -> Vec<ClaimedView<'a>> {
+pub(super) fn claimed_views<'a>(claimed: &'a [Claimed], clock: &dyn Clock) -> Vec<ClaimedView<'a>> {
     let now = clock.now();
     claimed
         .iter()
@@ -296,8 +293,8 @@ async fn heartbeat(
     TaskPath(id): TaskPath,
     Body(body): Body<Heartbeat>,
 ) -> Answer<Beaten> {
-    let extend = extend(id, &body.lease_token, body.progress, body.checkpoint)
-        .map_err(Problem::invalid)?;
+    let extend =
+        extend(id, &body.lease_token, body.progress, body.checkpoint).map_err(Problem::invalid)?;
     let until = work.heartbeat(Actor::DEFAULT, extend).await?;
     Reply::ok(&Beaten {
         lease_expires_at: until.map(Instant),

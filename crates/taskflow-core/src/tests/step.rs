@@ -89,6 +89,18 @@ fn a_heartbeat_extends_its_own_lease_and_is_no_change_of_the_task() {
 }
 
 #[test]
+fn the_next_attempt_finds_the_checkpoint_but_no_progress() {
+    let mut case = claimed(|_| {});
+    let progress = Some(Progress { percent: 40.0, message: Some("half".into()) });
+    let checkpoint = Some(Json::from_stored("7".into()));
+    case.run(Command::Extend { token: token(1), progress, checkpoint }, at(1.0));
+    case.run(finish(1, Finish::Released), at(2.0));
+    case.run(claim(2), at(2.0));
+    assert_eq!(case.state.progress, None);
+    assert_eq!(case.state.checkpoint.as_ref().map(Json::as_str), Some("7"));
+}
+
+#[test]
 fn a_heartbeat_never_reaches_beyond_the_timeout_or_the_deadline() {
     let mut case = claimed(|t| t.timeout_seconds = Some(40));
     case.run(extend(1), at(25.0));

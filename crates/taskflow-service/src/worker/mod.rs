@@ -53,12 +53,8 @@ impl Worker {
         let heart = Arc::new(Heart::default());
         let beating = tokio::spawn(Arc::clone(&heart).beat(Arc::clone(&self.source)));
         let leave = CancellationToken::new();
-        let runner = Arc::new(Runner {
-            registry: self.registry,
-            heart,
-            finisher,
-            leave: leave.clone(),
-        });
+        let runner =
+            Arc::new(Runner { registry: self.registry, heart, finisher, leave: leave.clone() });
         let running = TaskTracker::new();
         tokio::select! {
             () = stop.cancelled() => {}

@@ -69,7 +69,10 @@ impl Runner {
         self.heart.remove(key);
         let finish = match stopped {
             Stopped::LeaseGone => {
-                return tracing::info!(task.id = job.id.get(), "a job was stopped: its lease is gone");
+                return tracing::info!(
+                    task.id = job.id.get(),
+                    "a job was stopped: its lease is gone"
+                );
             }
             Stopped::TimedOut(seconds) => Finish::Failed {
                 error: format!("the attempt timed out after {seconds} s"),
@@ -94,11 +97,9 @@ fn finish_of(ended: Result<Answer, tokio::task::JoinError>) -> Finish {
         }
         Ok(Answer::Snoozed(delay)) => Finish::Snoozed { delay },
         Ok(Answer::Released) => Finish::Released,
-        Err(failure) => Finish::Failed {
-            error: panic_text(failure),
-            retryable: true,
-            retry_after: None,
-        },
+        Err(failure) => {
+            Finish::Failed { error: panic_text(failure), retryable: true, retry_after: None }
+        }
     }
 }
 

@@ -51,8 +51,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         let task = services.tasks.create(Actor::DEFAULT, sample).await?.task;
         if kind.as_str() == Kind::MANUAL && task.title.starts_with("Call") {
             // Somebody is at it already.
-            let patch =
-                TaskPatch { status: Some(Status::InProgress), ..TaskPatch::default() };
+            let patch = TaskPatch { status: Some(Status::InProgress), ..TaskPatch::default() };
             services.tasks.edit(Actor::DEFAULT, task.id, None, patch).await?;
         }
     }
@@ -104,7 +103,9 @@ fn lively(now: Timestamp) -> anyhow::Result<Vec<NewTask>> {
         task.terms.timeout_seconds = Some(5);
         task.terms.max_attempts = 2;
     })?;
-    for (minutes, title) in [(1.0, "Remind in a minute"), (60.0, "Remind in an hour"), (1440.0, "Remind tomorrow")] {
+    for (minutes, title) in
+        [(1.0, "Remind in a minute"), (60.0, "Remind in an hour"), (1440.0, "Remind tomorrow")]
+    {
         add(title, "log", "{}", &|task| task.run_at = now.plus_seconds(minutes * 60.0))?;
     }
     add("Approve the invoice", "manual", r#"{"invoice": 4711}"#, &|task| {

@@ -91,7 +91,11 @@ fn announce(config: &Config, listener: &TcpListener) -> anyhow::Result<()> {
         "listening"
     );
     if std::io::IsTerminal::is_terminal(&std::io::stdout()) {
-        let key = if config.auth.api_key.is_some() { " \\\n       -H \"X-API-Key: $API_KEY\"" } else { "" };
+        let key = if config.auth.api_key.is_some() {
+            " \\\n       -H \"X-API-Key: $API_KEY\""
+        } else {
+            ""
+        };
         println!(
             "\n  TaskFlow {}\n\n  start page  http://{address}/\n  API         http://{address}/api/v1\n  \
              docs        http://{address}/docs  (to read: /redoc)\n\n  Try it:\n\n  \

@@ -4,7 +4,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Cancels `stop` at the first SIGTERM or SIGINT and `now` at the second.
-pub fn listen(stop: &CancellationToken, now: &CancellationToken) -> std::io::Result<()> {
+pub(super) fn listen(stop: &CancellationToken, now: &CancellationToken) -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     // A terminal that goes away or asks for a reload must not kill a server.
