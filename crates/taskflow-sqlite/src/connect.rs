@@ -61,18 +61,22 @@ fn set(connection: &Connection, pragmas: &[(&str, &str)], path: &Path) -> Result
     Ok(())
 }
 
-/// Creates the file for its owner alone; SQLite gives the WAL the same rights.
+/// Creates a missing file for its owner alone; SQLite gives the WAL the same rights. A file that is
+/// there is never opened here: closing it again would drop the locks that SQLite holds on it in this
+/// process (POSIX; see "How To Corrupt An SQLite Database File", 2.2).
 fn create(path: &Path) -> Result<(), OpenError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     if folder.is_some_and(|folder| !folder.is_dir()) {
         return Err(OpenError::NoFolder(path.into()));
     }
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-        .open(path)
-        .map(drop)
-        .map_err(|source| OpenError::NotOpened { path: path.into(), source: Box::new(source) })
+    match options.open(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(OpenError::NotOpened { path: path.into(), source: Box::new(error) })
+        }
+        _ => Ok(()),
+    }
 }

@@ -37,8 +37,11 @@ impl SqliteStore {
     /// Opens `path`, creates it when it is missing, and brings its schema up to date. The reads need
     /// a tokio runtime around them.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let mut connection = connect::writer(path)?;
-        migrate::migrate(&mut connection, path)?;
+        let connection = patiently(|| {
+            let mut connection = connect::writer(path)?;
+            migrate::migrate(&mut connection, path)?;
+            Ok(connection)
+        })?;
         let (hint, hints) = watch::channel(0);
         let failed = |source| OpenError::NotOpened { path: path.into(), source: Box::new(source) };
         let (batcher, writing) = writer::start(path.into(), connection, hint).map_err(failed)?;
@@ -76,6 +79,20 @@ impl Drop for SqliteStore {
             }
         }
     }
+}
+
+/// Tries again while another process holds the file: switching to WAL and migrating take locks that
+/// SQLite does not wait for.
+fn patiently<T>(mut open: impl FnMut() -> Result<T, OpenError>) -> Result<T, OpenError> {
+    const TRIES: u32 = 100;
+    const PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
+    for _ in 1..TRIES {
+        match open() {
+            Err(OpenError::Busy(_)) => std::thread::park_timeout(PAUSE),
+            opened => return opened,
+        }
+    }
+    open()
 }
 
 /// The writer answers each command with its own kind of answer; anything else is a fault here.

@@ -1,0 +1,3 @@
+//! Integration tests of the torture test, against the stand-in server of `examples/fake_server`.
+
+mod mutants;
