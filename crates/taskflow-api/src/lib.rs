@@ -22,7 +22,7 @@ pub use state::{ApiKey, ApiOptions, ApiState, Cors};
 
 /// The whole surface.
 pub fn router(state: ApiState) -> Router {
-    let options = Arc::clone(&state.options);
+    let options = Arc::clone(state.options());
     // Described when somebody asks: an idle server does not keep the document.
     let document: Arc<OnceLock<bytes::Bytes>> = Arc::default();
     let described = Arc::clone(&options);

@@ -54,35 +54,47 @@ impl std::fmt::Debug for ApiKey {
     }
 }
 
-/// The state of every handler: cheap to clone.
+/// The state of every handler: one counter to clone per request.
 #[derive(Clone)]
-pub struct ApiState {
-    /// The use cases.
-    pub services: Services,
+pub struct ApiState(Arc<Parts>);
+
+struct Parts {
+    services: Services,
+    options: Arc<ApiOptions>,
+}
+
+impl ApiState {
+    /// The state for these use cases and options.
+    pub fn new(services: Services, options: ApiOptions) -> Self {
+        Self(Arc::new(Parts { services, options: Arc::new(options) }))
+    }
+
     /// The options.
-    pub options: Arc<ApiOptions>,
+    pub fn options(&self) -> &Arc<ApiOptions> {
+        &self.0.options
+    }
 }
 
 impl FromRef<ApiState> for Tasks {
     fn from_ref(state: &ApiState) -> Self {
-        state.services.tasks.clone()
+        state.0.services.tasks.clone()
     }
 }
 
 impl FromRef<ApiState> for Work {
     fn from_ref(state: &ApiState) -> Self {
-        state.services.work.clone()
+        state.0.services.work.clone()
     }
 }
 
 impl FromRef<ApiState> for Arc<dyn Clock> {
     fn from_ref(state: &ApiState) -> Self {
-        Arc::clone(&state.services.clock)
+        Arc::clone(&state.0.services.clock)
     }
 }
 
 impl FromRef<ApiState> for Arc<ApiOptions> {
     fn from_ref(state: &ApiState) -> Self {
-        Arc::clone(&state.options)
+        Arc::clone(&state.0.options)
     }
 }

@@ -24,7 +24,7 @@ pub(crate) struct Memory {
     dirty: BTreeSet<Lane>,
     undo: Vec<(Lane, i64)>,
     next_id: i64,
-    ids_given: bool,
+    ids_lost: bool,
     /// Whether any task waits for another; true may be stale, false never is.
     pub(crate) waits: bool,
 }
@@ -40,7 +40,10 @@ impl Memory {
         let foreign = self.version.is_some();
         self.forget();
         self.next_id = connection
-            .prepare_cached("SELECT next FROM sequences WHERE name = 'task'")?
+            .prepare_cached(
+                "SELECT max(next, (SELECT ifnull(max(id), 0) + 1 FROM tasks)) \
+                 FROM sequences WHERE name = 'task'",
+            )?
             .query_row([], |row| row.get(0))?;
         self.waits = connection
             .prepare_cached("SELECT EXISTS(SELECT 1 FROM waits)")?
@@ -63,9 +66,14 @@ impl Memory {
 
     /// A fresh id.
     pub(crate) fn next_id(&mut self) -> i64 {
-        self.ids_given = true;
         self.next_id += 1;
         self.next_id - 1
+    }
+
+    /// A task goes: when its id is the largest there is, the table of tasks stops telling which ids
+    /// were given, so the sequence is written.
+    pub(crate) fn forget_id(&mut self, id: i64) {
+        self.ids_lost |= id + 1 >= self.next_id;
     }
 
     /// Adds `by` to a lane's count.
@@ -108,7 +116,7 @@ impl Memory {
 
     /// Writes what the transaction changed.
     pub(crate) fn write(&mut self, connection: &Connection) -> Result<(), Error> {
-        if std::mem::take(&mut self.ids_given) {
+        if std::mem::take(&mut self.ids_lost) {
             connection
                 .prepare_cached("UPDATE sequences SET next = ?1 WHERE name = 'task'")?
                 .execute([self.next_id])?;

@@ -199,6 +199,7 @@ impl Act<'_> {
         self.connection.prepare_cached("DELETE FROM attempts WHERE task = ?1")?.execute([id])?;
         self.connection.prepare_cached("DELETE FROM tasks WHERE id = ?1")?.execute([id])?;
         self.memory.count(self.lane(&hot, hot.state.status), -1);
+        self.memory.forget_id(id);
         Ok(Deleted::Done)
     }
 }

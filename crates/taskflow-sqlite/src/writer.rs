@@ -56,7 +56,9 @@ pub(crate) fn start(
     hints: watch::Sender<u64>,
 ) -> std::io::Result<(Batcher<Order, Said>, JoinHandle<()>)> {
     let (batcher, batches) = batcher::channel();
-    let writer = Writer { path, connection: Some(connection), memory: Memory::default(), hints };
+    let runtime = tokio::runtime::Handle::try_current().ok();
+    let writer =
+        Writer { path, connection: Some(connection), memory: Memory::default(), hints, runtime };
     let thread = std::thread::Builder::new()
         .name("taskflow-writer".into())
         .spawn(move || writer.run(batches))?;
@@ -69,6 +71,8 @@ struct Writer {
     connection: Option<Connection>,
     memory: Memory,
     hints: watch::Sender<u64>,
+    /// Where the callers live.
+    runtime: Option<tokio::runtime::Handle>,
 }
 
 type Answered = (Reply<Said>, Result<Said, StoreError>);
@@ -111,12 +115,22 @@ impl Writer {
         let written = self.memory.write(connection).map_err(error::refused);
         let done = written.and_then(|()| execute(connection, "COMMIT").map_err(error::uncommitted));
         match done {
-            Ok(()) => {
-                for (reply, answer) in answers {
-                    reply.send(answer);
-                }
-            }
+            Ok(()) => self.answer(answers),
             Err(failure) => self.fail(answers, failure),
+        }
+    }
+
+    /// Answers from inside the callers' runtime: waking each of them from this thread would cost a
+    /// system call apiece.
+    fn answer(&self, answers: Vec<Answered>) {
+        let send = move || {
+            for (reply, answer) in answers {
+                reply.send(answer);
+            }
+        };
+        match &self.runtime {
+            Some(runtime) => drop(runtime.spawn(async move { send() })),
+            None => send(),
         }
     }
 

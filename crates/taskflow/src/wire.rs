@@ -50,7 +50,7 @@ pub fn api(config: &Config, services: Services) -> ApiState {
             .and_then(|token| u32::from_str_radix(token.to_wire().get(..8)?, 16).ok())
             .unwrap_or(0),
     };
-    ApiState { services, options: Arc::new(options) }
+    ApiState::new(services, options)
 }
 
 /// The handlers of the built-in kinds.

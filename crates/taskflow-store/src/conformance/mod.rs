@@ -117,6 +117,7 @@ macro_rules! conformance {
                 a_parent_that_is_tried_again_keeps_its_children_waiting
                 a_lost_parent_cancels_its_children
                 losses_go_down_to_the_last_descendant
+                the_nearest_lost_parent_is_the_reason
                 a_child_that_has_ended_is_left_alone
                 a_retried_child_waits_for_nobody
                 a_task_that_a_person_starts_waits_for_nobody

@@ -138,10 +138,21 @@ impl Pair {
             batch.push(Edit { id, if_version, patch: self.patch(change) });
         }
         let model: &dyn Store = &self.model;
-        let mut expected = said(model.edit(scope, batch.clone(), self.now).await)?;
-        let mut got = said(self.store().edit(scope, batch, self.now).await)?;
+        let expected = said(model.edit(scope, batch.clone(), self.now).await)?;
+        let got = said(self.store().edit(scope, batch, self.now).await)?;
         same("edited", &expected.items, &got.items)?;
-        same_ready(&mut expected.ready, &mut got.ready)
+        let waiting: Vec<Ready> = self.waiting(scope).await?;
+        told(&expected.ready, got.ready, &waiting)
+    }
+
+    /// All that a claim may take sooner or later.
+    async fn waiting(&self, scope: TenantId) -> Result<Vec<Ready>, String> {
+        let tasks = dump(&self.model, scope).await?.into_iter().map(|(task, _)| task);
+        let waits =
+            |task: &Task| task.state.status == Status::Pending && task.state.blocked_by == 0;
+        let ready =
+            |task: Task| Ready { queue: task.queue, kind: task.kind, run_at: task.state.run_at };
+        Ok(tasks.filter(waits).map(ready).collect())
     }
 
     async fn delete(&mut self, scope: TenantId, picks: &[(Pick, Guard)]) -> Result<(), String> {
@@ -331,6 +342,17 @@ fn same_ready(model: &mut [Ready], store: &mut [Ready]) -> Result<(), String> {
     model.sort_unstable_by(order);
     store.sort_unstable_by(order);
     same("ready", &model, &store)
+}
+
+/// A store must tell what the model tells. It may also tell of a task that one edit took out of the
+/// queue and the next one put back: nobody needs that hint and it costs nothing.
+fn told(model: &[Ready], mut store: Vec<Ready>, waiting: &[Ready]) -> Result<(), String> {
+    for ready in model {
+        let place = store.iter().position(|told| told == ready);
+        store.swap_remove(place.ok_or_else(|| format!("not told: {ready:?}"))?);
+    }
+    let wrong = store.iter().find(|told| !waiting.contains(told));
+    wrong.map_or(Ok(()), |ready| Err(format!("told of a task that does not wait: {ready:?}")))
 }
 
 /// The rule that a task breaks, if any.
