@@ -143,9 +143,12 @@ pub const CODES: &[(&str, StatusCode, &str, &str)] = &[
     ),
 ];
 
-/// A problem on its way to the edge.
+/// A problem on its way to the edge. Boxed: it is the rare end of every result.
 #[derive(Debug, Clone)]
-pub struct Problem {
+pub struct Problem(Box<Parts>);
+
+#[derive(Debug, Clone)]
+struct Parts {
     code: &'static str,
     detail: String,
     errors: Vec<Fault>,
@@ -197,7 +200,7 @@ struct ProblemField<'a> {
 impl Problem {
     /// A problem with a code of [`CODES`].
     pub fn new(code: &'static str, detail: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Parts {
             code,
             detail: detail.into(),
             errors: Vec::new(),
@@ -205,7 +208,7 @@ impl Problem {
             allowed: None,
             headers: Vec::new(),
             source: None,
-        }
+        }))
     }
 
     /// 422 with the fields at fault.
@@ -214,7 +217,9 @@ impl Problem {
             [one] => format!("{} {}", one.pointer, one.message),
             many => format!("{} fields are not valid: see errors", many.len()),
         };
-        Self { errors, ..Self::new("invalid-input", detail) }
+        let mut problem = Self::new("invalid-input", detail);
+        problem.0.errors = errors;
+        problem
     }
 
     /// 422 for one field.
@@ -225,24 +230,24 @@ impl Problem {
     /// Adds a header.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.push((name, value));
+        self.0.headers.push((name, value));
         self
     }
 
     /// Adds the cause, for the log only.
     #[must_use]
     pub fn with_source(mut self, source: impl Error + Send + Sync + 'static) -> Self {
-        self.source = Some(Arc::new(source));
+        self.0.source = Some(Arc::new(source));
         self
     }
 
     /// The stable code.
     pub fn code(&self) -> &'static str {
-        self.code
+        self.0.code
     }
 
     fn row(&self) -> &'static (&'static str, StatusCode, &'static str, &'static str) {
-        let known = CODES.iter().find(|row| row.0 == self.code);
+        let known = CODES.iter().find(|row| row.0 == self.0.code);
         known.unwrap_or_else(|| {
             CODES.iter().find(|row| row.0 == "internal-error").expect("the table has this code")
         })
@@ -255,8 +260,8 @@ impl Problem {
 
     /// The cause with all its sources, for the log.
     pub fn chain(&self) -> String {
-        let mut text = self.detail.clone();
-        let mut cause = self.source.as_ref().map(|source| &**source as &dyn Error);
+        let mut text = self.0.detail.clone();
+        let mut cause = self.0.source.as_ref().map(|source| &**source as &dyn Error);
         while let Some(error) = cause {
             text.push_str(": ");
             text.push_str(&error.to_string());
@@ -269,26 +274,26 @@ impl Problem {
     pub fn render(&self, request_id: &str) -> Response {
         let (code, status, title, _) = self.row();
         let fields = |f: &'_ Fault| (f.pointer.clone(), f.code, f.message.clone());
-        let kept: Vec<_> = self.errors.iter().map(fields).collect();
+        let kept: Vec<_> = self.0.errors.iter().map(fields).collect();
         let body = ProblemBody {
             kind: format!("/errors/{code}"),
             title,
             status: status.as_u16(),
-            detail: &self.detail,
+            detail: &self.0.detail,
             code,
             request_id,
             errors: kept
                 .iter()
                 .map(|(pointer, code, message)| ProblemField { pointer, code, message })
                 .collect(),
-            task_id: self.task_id,
-            allowed: self.allowed.as_deref(),
+            task_id: self.0.task_id,
+            allowed: self.0.allowed.as_deref(),
         };
         let text = serde_json::to_vec(&body).unwrap_or_default();
         let mut response = (*status, text).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        for (name, value) in &self.headers {
+        for (name, value) in &self.0.headers {
             headers.insert(name, value.clone());
         }
         response
@@ -310,12 +315,16 @@ impl From<ServiceError> for Problem {
         let retry = |seconds| (header::RETRY_AFTER, HeaderValue::from_static(seconds));
         match error {
             ServiceError::Invalid(faults) => Self::invalid(faults),
-            ServiceError::IllegalTransition { from, .. } => Self {
-                allowed: Some(from.allowed().iter().map(|s| s.as_str()).collect()),
-                ..Self::new(code, format!("{error}; allowed: {}", words(&from.allowed())))
-            },
+            ServiceError::IllegalTransition { from, .. } => {
+                let allowed = from.allowed();
+                let mut problem = Self::new(code, format!("{error}; allowed: {}", words(&allowed)));
+                problem.0.allowed = Some(allowed.iter().map(|s| s.as_str()).collect());
+                problem
+            }
             ServiceError::KeyHeld(id) | ServiceError::HasDependant { child: id, .. } => {
-                Self { task_id: Some(id.get()), ..Self::new(code, error.to_string()) }
+                let mut problem = Self::new(code, error.to_string());
+                problem.0.task_id = Some(id.get());
+                problem
             }
             ServiceError::Busy | ServiceError::TooManyWaiters => {
                 let (name, value) = retry("1");

@@ -116,7 +116,7 @@ impl Writer {
         let done = written.and_then(|()| execute(connection, "COMMIT").map_err(error::uncommitted));
         match done {
             Ok(()) => self.answer(answers),
-            Err(failure) => self.fail(answers, failure),
+            Err(failure) => self.fail(answers, &failure),
         }
     }
 
@@ -163,12 +163,12 @@ impl Writer {
         }
     }
 
-    fn fail(&mut self, answers: Vec<Answered>, failure: StoreError) {
-        tracing::error!(error = %Chain(&failure), commands = answers.len(), "a commit failed");
+    fn fail(&mut self, answers: Vec<Answered>, failure: &StoreError) {
+        tracing::error!(error = %Chain(failure), commands = answers.len(), "a commit failed");
         let unknown = matches!(failure, StoreError::Unknown(_));
-        let text = Chain(&failure).to_string();
+        let text = Chain(failure).to_string();
         for (reply, _) in answers {
-            reply.send(Err(match &failure {
+            reply.send(Err(match failure {
                 StoreError::Busy => StoreError::Busy,
                 StoreError::Full => StoreError::Full,
                 StoreError::Unknown(_) => StoreError::Unknown(text.clone().into()),

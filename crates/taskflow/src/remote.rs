@@ -122,7 +122,7 @@ impl Remote {
     pub fn new(
         server: &str,
         key: Option<String>,
-        worker: WorkerName,
+        worker: &WorkerName,
         queues: Vec<QueueName>,
         kinds: Vec<Kind>,
     ) -> anyhow::Result<Self> {

@@ -62,7 +62,7 @@ fn decode(query: &str) -> Result<Vec<(String, String)>, Problem> {
             bytes.get(i + 1..i + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
         });
         let spaced = part.replace('+', " ");
-        let decoded = percent_decode_str(&spaced).decode_utf8().map(|text| text.into_owned());
+        let decoded = percent_decode_str(&spaced).decode_utf8().map(std::borrow::Cow::into_owned);
         decoded.ok().filter(|_| whole)
     };
     query

@@ -30,7 +30,7 @@ pub trait Duty: Send {
     async fn tick(&mut self, now: Timestamp) -> Result<Duration, ServiceError>;
     /// Resolves when it should be woken before that.
     async fn woken(&mut self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

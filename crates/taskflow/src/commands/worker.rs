@@ -32,7 +32,7 @@ async fn over_http(config: &Config, url: &str, stop: &CancellationToken) -> anyh
     let name = wire::worker_name(config)?;
     let key = config.auth.api_key.as_ref().map(|key| key.expose().to_owned());
     let queues = config.worker.queues.clone();
-    let source = Remote::new(url, key, name.clone(), queues, registry.kinds())?;
+    let source = Remote::new(url, key, &name, queues, registry.kinds())?;
     tracing::info!(worker.name = name.as_str(), server.url = source.shown(), "working over HTTP");
     Worker::new(Arc::new(source), registry, config.worker.concurrency)
         .run(stop.clone(), config.worker.shutdown_grace)

@@ -1,6 +1,7 @@
 //! Random commands, side by side on a store and on the model: every answer must be the same, and at
 //! the end everything that can be read. A failure shrinks to the few commands that show it.
 
+mod compare;
 mod deeds;
 mod fields;
 mod pair;
