@@ -406,6 +406,18 @@ impl TaskPatch {
     }
 }
 
+impl TaskPatch {
+    /// A task that this edit sends back to waiting waits until the edit's own `run_at`.
+    pub fn reschedule(&self, was: Status, state: &mut State, now: Timestamp) {
+        if was != Status::Pending
+            && state.status == Status::Pending
+            && let Some(run_at) = self.run_at
+        {
+            state.run_at = run_at.max(now);
+        }
+    }
+}
+
 fn set<T: Clone + PartialEq>(field: &mut T, new: Option<&T>, changed: &mut bool) {
     if let Some(new) = new
         && new != field

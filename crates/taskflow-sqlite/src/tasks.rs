@@ -154,10 +154,11 @@ impl Act<'_> {
         let changed = edit.patch.apply(&mut new, self.now);
         let target = edit.patch.status.unwrap_or(new.state.status);
         let command = Command::Move(target);
-        let stepped = match step(new.id, &new.terms, &new.state, command, self.now) {
+        let mut stepped = match step(new.id, &new.terms, &new.state, command, self.now) {
             Ok(stepped) => stepped,
             Err(illegal) => return Ok(Edited::Refused(illegal)),
         };
+        edit.patch.reschedule(old.state.status, &mut stepped.state, self.now);
         let live_again = old.state.status.is_ended() && !stepped.state.status.is_ended();
         if live_again
             && let Some(key) = &new.unique_key

@@ -16,6 +16,7 @@ pub use taskflow_sqlite::SCHEMA;
 use taskflow_sqlite::SqliteStore;
 use taskflow_store::Store;
 
+use crate::config::sources::environment;
 use crate::config::{Config, CorsOrigins, Database};
 
 /// Opens the database that the configuration names and brings its schema up to date.
@@ -70,7 +71,7 @@ pub fn registry(config: &Config) -> anyhow::Result<Registry> {
         .with(kind("log")?, LogHandler)
         .with(kind("sleep")?, SleepHandler)
         .with(kind("http")?, HttpHandler::new(outbound))
-        .with(kind("command")?, CommandHandler::new(commands.collect()));
+        .with(kind("command")?, CommandHandler::new(commands.collect()).inheriting(environment()));
     Ok(registry)
 }
 

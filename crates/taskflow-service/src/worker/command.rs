@@ -87,23 +87,19 @@ impl CommandHandler {
         self
     }
 
-    /// What the payload asks for: the command's name, its rules and its input as JSON text.
+    /// What the payload asks for: the command's name, its rules, and the whole payload as JSON text,
+    /// which the program reads.
     fn call<'a>(&'a self, job: &'a Job) -> Result<(String, &'a CommandSpec, &'a str), String> {
-        const RULE: &str = "payload must be an object with command and input";
-        let text = job.payload.as_ref().map(Json::as_str).filter(|text| *text != "null");
+        const RULE: &str = "payload must be an object with the field command";
+        let text = job.payload.as_ref().map_or("{}", Json::as_str);
+        let text = if text == "null" { "{}" } else { text };
         let mut fields: BTreeMap<String, &RawValue> =
-            serde_json::from_str(text.unwrap_or("{}")).map_err(|_| RULE)?;
+            serde_json::from_str(text).map_err(|_| RULE)?;
         let name = fields.remove("command").ok_or("payload.command is missing")?;
         let name: String = serde_json::from_str(name.get())
             .map_err(|_| "payload.command must be a string, the name of a configured command")?;
-        let input = fields.remove("input").map_or("null", RawValue::get);
-        if let Some(name) = fields.keys().next() {
-            return Err(format!(
-                "payload has the unknown field `{name}`; known are command and input"
-            ));
-        }
         match self.commands.get(&name) {
-            Some(spec) => Ok((name, spec, input)),
+            Some(spec) => Ok((name, spec, text)),
             None => Err(format!("payload.command `{name}` is not configured; {}", self.known())),
         }
     }

@@ -256,3 +256,20 @@ pub async fn an_edit_of_run_at_moves_a_pending_task_only(h: &dyn Harness) {
     stage.change(patch(task.id, later(60.0))).await;
     assert_eq!(stage.read(task.id).await, ended);
 }
+
+/// Fields and status of one edit belong together.
+pub async fn a_retry_may_wait_until_the_edit_s_run_at(h: &dyn Harness) {
+    let stage = Stage::open(h).await;
+    let task = stage.task("again tomorrow").await;
+    stage.set(task.id, Status::Failed).await;
+    let again = TaskPatch {
+        status: Some(Status::Pending),
+        run_at: Some(stage.after(60.0)),
+        ..TaskPatch::default()
+    };
+    stage.change(patch(task.id, again)).await;
+    assert_eq!(stage.read(task.id).await.state.run_at, stage.after(60.0));
+    assert_eq!(stage.claim(stage.wish(1)).await, []);
+    stage.pass(60.0);
+    assert_eq!(stage.claim(stage.wish(1)).await.len(), 1);
+}

@@ -57,6 +57,7 @@ macro_rules! conformance {
                 edits_see_the_edits_before_them_in_the_batch
                 a_person_can_take_finish_and_retry_a_task
                 an_edit_of_run_at_moves_a_pending_task_only
+                a_retry_may_wait_until_the_edit_s_run_at
             }
             claims {
                 a_claim_hands_out_a_lease

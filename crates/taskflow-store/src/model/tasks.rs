@@ -96,10 +96,11 @@ impl Tables {
         let mut next = task.clone();
         edit.patch.apply(&mut next, now);
         let to = edit.patch.status.unwrap_or(next.state.status);
-        let step = match step(next.id, &next.terms, &next.state, Command::Move(to), now) {
+        let mut step = match step(next.id, &next.terms, &next.state, Command::Move(to), now) {
             Ok(step) => step,
             Err(illegal) => return Edited::Refused(illegal),
         };
+        edit.patch.reschedule(task.state.status, &mut step.state, now);
         let revived = task.state.status.is_ended() && !to.is_ended();
         if revived
             && let Some(key) = &task.unique_key

@@ -3,6 +3,7 @@
 //! It picks texts and does not parse them; the section files do.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -47,6 +48,13 @@ pub struct Sources {
     flags: Vec<(String, String)>,
 }
 
+/// The environment of this process, for the settings and for what commands inherit of it.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+pub fn environment() -> impl Iterator<Item = (OsString, OsString)> {
+    // vars_os and not vars, which panics when any variable of the process is not UTF-8.
+    std::env::vars_os()
+}
+
 impl Sources {
     /// What this process was given: `.env` in the working folder, the environment, and `flags`, pairs
     /// of a setting's name (`PORT`) and its text.
@@ -59,8 +67,7 @@ impl Sources {
             Err(error) if error.kind() == ErrorKind::NotFound => (String::new(), None),
             Err(error) => (String::new(), Some(format!("cannot be read: {error}"))),
         };
-        // vars_os and not vars, which panics when any variable of the process is not UTF-8.
-        let environment = std::env::vars_os()
+        let environment = environment()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok())))
             .collect();
         Self { dotenv, dotenv_unreadable, environment, flags }
