@@ -1,5 +1,6 @@
 //! How the world speaks to TaskFlow: its HTTP surface, and nothing else. It asks services, never a store.
 
+pub mod errors_doc;
 mod extract;
 mod layers;
 mod openapi;
@@ -38,7 +39,8 @@ pub fn router(state: ApiState) -> Router {
                 }),
             )
             .route("/docs", get(move || async move { openapi::swagger(&title) }))
-            .route("/redoc", get(move || async move { openapi::redoc(&title_of_redoc) }));
+            .route("/redoc", get(move || async move { openapi::redoc(&title_of_redoc) }))
+            .merge(errors_doc::router());
     let api = keyed().layer(from_fn_with_state(Arc::clone(&options), key));
     let api: Router<ApiState> = Router::from(v1::health::router()).merge(Router::from(api));
     let mut router = Router::new().nest("/api/v1", api).merge(pages).with_state(state);

@@ -92,7 +92,7 @@ CREATE TABLE task_counts(
     PRIMARY KEY (tenant, status, queue, kind, priority)
 ) STRICT, WITHOUT ROWID;
 
--- The next id is above the largest row and not below this, which a delete of the largest row writes,
--- so that no id is given twice.
+-- The next id is above the largest row and not below this, which every delete writes, so that no id
+-- is given twice.
 CREATE TABLE sequences(name TEXT PRIMARY KEY, next INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 INSERT INTO sequences VALUES ('task', 1);

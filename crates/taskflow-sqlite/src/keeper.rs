@@ -17,7 +17,7 @@ use crate::writer::{Order, Said, What};
 
 /// How often it looks: what a task from another process waits at most for its wake-up. Reading the
 /// counter costs some microseconds.
-const LOOK: Duration = Duration::from_millis(10);
+const LOOK: Duration = Duration::from_millis(20);
 
 /// WAL size from which it is copied into the database: 16 MiB, a few milliseconds of writing.
 const CHECKPOINT_BYTES: u64 = 16 * 1024 * 1024;

@@ -70,10 +70,10 @@ impl Memory {
         self.next_id - 1
     }
 
-    /// A task goes: when its id is the largest there is, the table of tasks stops telling which ids
-    /// were given, so the sequence is written.
-    pub(crate) fn forget_id(&mut self, id: i64) {
-        self.ids_lost |= id + 1 >= self.next_id;
+    /// A task goes: the table of tasks may stop telling which ids were given, so the transaction
+    /// writes the sequence.
+    pub(crate) fn forget_id(&mut self) {
+        self.ids_lost = true;
     }
 
     /// Adds `by` to a lane's count.

@@ -200,7 +200,7 @@ impl Act<'_> {
         self.connection.prepare_cached("DELETE FROM attempts WHERE task = ?1")?.execute([id])?;
         self.connection.prepare_cached("DELETE FROM tasks WHERE id = ?1")?.execute([id])?;
         self.memory.count(self.lane(&hot, hot.state.status), -1);
-        self.memory.forget_id(id);
+        self.memory.forget_id();
         Ok(Deleted::Done)
     }
 }

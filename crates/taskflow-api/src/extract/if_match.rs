@@ -1,6 +1,9 @@
 //! `If-Match` (RFC 9110, section 13.1.1): guards edits by the version that the ETag shows.
 
-use aide::operation::OperationInput;
+use aide::openapi::{
+    HeaderStyle, Parameter, ParameterData, ParameterSchemaOrContent, SchemaObject,
+};
+use aide::operation::{OperationInput, add_parameters};
 use axum::extract::FromRequestParts;
 use http::HeaderMap;
 use http::header::IF_MATCH;
@@ -19,7 +22,31 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     }
 }
 
-impl OperationInput for IfMatch {}
+impl OperationInput for IfMatch {
+    fn operation_input(
+        context: &mut aide::generate::GenContext,
+        operation: &mut aide::openapi::Operation,
+    ) {
+        let schema = SchemaObject {
+            json_schema: context.schema.subschema_for::<String>(),
+            external_docs: None,
+            example: None,
+        };
+        let parameter_data = ParameterData {
+            name: "If-Match".into(),
+            description: Some("Only when the task still has this ETag; `*` for any.".into()),
+            required: false,
+            deprecated: None,
+            format: ParameterSchemaOrContent::Schema(schema),
+            example: None,
+            examples: Default::default(),
+            explode: None,
+            extensions: Default::default(),
+        };
+        let style = HeaderStyle::Simple;
+        add_parameters(context, operation, [Parameter::Header { parameter_data, style }]);
+    }
+}
 
 fn version(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let mut values = headers.get_all(IF_MATCH).iter();

@@ -11,7 +11,7 @@ use taskflow_core::Clock;
 
 use super::reply::{Answer, Reply};
 use super::words::Instant;
-use crate::openapi::document;
+use crate::openapi::problems;
 use crate::state::{ApiOptions, ApiState};
 
 /// The routes.
@@ -19,8 +19,11 @@ pub(crate) fn router() -> ApiRouter<ApiState> {
     ApiRouter::new().api_route(
         "/health",
         get_with(health, |op| {
-            document(op, "health", "Health", "Whether the server answers")
-                .security_requirement_scopes("none", std::iter::empty::<&str>())
+            let op = op.id("health").tag("Health").summary("Whether the server answers");
+            let mut op = problems(op, &[500]);
+            // The empty requirement: no key is asked for.
+            op.inner_mut().security = vec![Default::default()];
+            op
         }),
     )
 }

@@ -84,6 +84,14 @@ impl<T: JsonSchema> OperationOutput for Reply<T> {
     ) -> Option<aide::openapi::Response> {
         axum::Json::<T>::operation_response(context, operation)
     }
+
+    fn inferred_responses(
+        context: &mut aide::generate::GenContext,
+        operation: &mut aide::openapi::Operation,
+    ) -> Vec<(Option<u16>, aide::openapi::Response)> {
+        let response = Self::operation_response(context, operation);
+        response.map(|response| (Some(200), response)).into_iter().collect()
+    }
 }
 
 impl OperationOutput for Problem {

@@ -1,0 +1,15 @@
+//! The program from outside: real processes, real ports, real files. One test binary, so that it is
+//! linked once. What a part does by itself is tested beside it.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands; its tools do too")]
+
+mod cli;
+mod crash;
+mod embedded;
+mod end_to_end;
+mod files;
+mod inherited;
+mod kinds;
+mod readme;
+mod server;
+mod workers;
