@@ -177,6 +177,7 @@ pub struct ProblemBody<'a> {
     request_id: &'a str,
     /// The fields at fault.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     errors: Vec<ProblemField<'a>>,
     /// The other task in a conflict.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -28,7 +28,10 @@ impl OperationInput for IfMatch {
         operation: &mut aide::openapi::Operation,
     ) {
         let schema = SchemaObject {
-            json_schema: context.schema.subschema_for::<String>(),
+            json_schema: schemars::json_schema!({
+                "type": "string",
+                "pattern": r#"^(\*|"[0-9]{1,19}")$"#
+            }),
             external_docs: None,
             example: None,
         };

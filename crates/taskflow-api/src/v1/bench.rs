@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::reply::{Answer, Reply};
 use super::words::Raw;
 use crate::extract::Body;
+use crate::openapi::{document, problems};
 
 /// What is parsed.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -39,7 +40,8 @@ pub(crate) struct BareAnswer {
 }
 
 pub(super) fn describe(op: TransformOperation<'_>) -> TransformOperation<'_> {
-    crate::openapi::document(op, "bench_bare", "Benchmark", "Parse and answer, nothing else")
+    let op = document(op, "bench_bare", "Benchmark", "Parse and answer, nothing else");
+    problems(op, &[400, 413, 415, 422])
 }
 
 pub(super) async fn bare(Body(body): Body<Bare>) -> Answer<BareAnswer> {

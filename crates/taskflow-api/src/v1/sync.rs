@@ -75,6 +75,7 @@ struct FinishBody {
     #[schemars(range(min = 1))]
     id: i64,
     /// The holder's token.
+    #[schemars(regex(pattern = r"^[0-9a-fA-F]{32}$"))]
     lease_token: String,
     /// How it ended.
     outcome: OutcomeWord,
@@ -103,6 +104,7 @@ struct HeartbeatBody {
     #[schemars(range(min = 1))]
     id: i64,
     /// The holder's token.
+    #[schemars(regex(pattern = r"^[0-9a-fA-F]{32}$"))]
     lease_token: String,
     /// How far it is.
     progress: Option<ProgressBody>,

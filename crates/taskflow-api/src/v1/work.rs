@@ -79,10 +79,16 @@ struct ClaimTasks {
     #[schemars(length(min = 1, max = 200), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:@/-]*$"))]
     worker: String,
     /// Only these queues; every queue when missing.
-    #[schemars(length(min = 1, max = 100))]
+    #[schemars(
+        length(min = 1, max = 100),
+        inner(length(min = 1, max = 100), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:-]*$"))
+    )]
     queues: Option<Vec<String>>,
     /// Only these kinds; every kind but the built-in ones when missing.
-    #[schemars(length(min = 1, max = 100))]
+    #[schemars(
+        length(min = 1, max = 100),
+        inner(length(min = 1, max = 100), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:-]*$"))
+    )]
     kinds: Option<Vec<String>>,
     /// Most tasks; default 1.
     #[serde(default, deserialize_with = "present")]
@@ -103,10 +109,16 @@ struct ClaimTasks {
 #[schemars(rename = "Wish")]
 pub(super) struct WishBody {
     /// Only these queues; every queue when missing.
-    #[schemars(length(min = 1, max = 100))]
+    #[schemars(
+        length(min = 1, max = 100),
+        inner(length(min = 1, max = 100), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:-]*$"))
+    )]
     pub(super) queues: Option<Vec<String>>,
     /// Only these kinds; every kind but the built-in ones when missing.
-    #[schemars(length(min = 1, max = 100))]
+    #[schemars(
+        length(min = 1, max = 100),
+        inner(length(min = 1, max = 100), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:-]*$"))
+    )]
     pub(super) kinds: Option<Vec<String>>,
     /// Most tasks; default 1.
     #[serde(default, deserialize_with = "present")]
@@ -238,6 +250,7 @@ pub(super) struct ProgressBody {
 #[serde(deny_unknown_fields)]
 struct Heartbeat {
     /// The holder's token.
+    #[schemars(regex(pattern = r"^[0-9a-fA-F]{32}$"))]
     lease_token: String,
     /// How far it is.
     progress: Option<ProgressBody>,
@@ -352,6 +365,7 @@ async fn end(
 #[serde(deny_unknown_fields)]
 struct Complete {
     /// The holder's token.
+    #[schemars(regex(pattern = r"^[0-9a-fA-F]{32}$"))]
     lease_token: String,
     /// What came out of it: any JSON up to 1 MiB.
     result: Option<Raw>,
@@ -377,6 +391,7 @@ async fn complete(
 #[serde(deny_unknown_fields)]
 struct Fail {
     /// The holder's token.
+    #[schemars(regex(pattern = r"^[0-9a-fA-F]{32}$"))]
     lease_token: String,
     /// Why, in words; more than 16 KiB is cut.
     error: String,
@@ -420,6 +435,7 @@ async fn fail(
 #[serde(deny_unknown_fields)]
 struct Snooze {
     /// The holder's token.
+    #[schemars(regex(pattern = r"^[0-9a-fA-F]{32}$"))]
     lease_token: String,
     /// Seconds until it may be claimed again.
     #[schemars(range(min = 0, max = 31622400))]
@@ -449,6 +465,7 @@ async fn snooze(
 #[serde(deny_unknown_fields)]
 struct Release {
     /// The holder's token.
+    #[schemars(regex(pattern = r"^[0-9a-fA-F]{32}$"))]
     lease_token: String,
 }
 
