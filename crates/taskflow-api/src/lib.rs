@@ -64,5 +64,5 @@ pub fn document_of(options: &ApiOptions) -> bytes::Bytes {
         .nest("/api/v1", v1::health::router().merge(keyed()))
         .finish_api(&mut document);
     drop(api);
-    serde_json::to_vec_pretty(&document).map_or_else(|_| bytes::Bytes::new(), Into::into)
+    openapi::text(document)
 }

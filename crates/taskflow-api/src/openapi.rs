@@ -6,11 +6,13 @@ use aide::openapi::{Components, Info, OpenApi, ReferenceOr, SecurityScheme};
 use aide::transform::TransformOperation;
 use axum::response::{Html, IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
+use schemars::Schema;
+use schemars::transform::{RecursiveTransform, Transform};
 
 use crate::problem::{Problem, ProblemBody};
 use crate::state::ApiOptions;
 
-/// Names an operation. Every one may answer 401, 500 and 503.
+/// Names an operation that asks for the key. Every one may answer 401, 500 and 503.
 pub(crate) fn document<'t>(
     op: TransformOperation<'t>,
     id: &str,
@@ -96,6 +98,24 @@ pub(crate) fn frame(options: &ApiOptions) -> OpenApi {
     }
 }
 
+/// The document as text.
+pub(crate) fn text(mut document: OpenApi) -> bytes::Bytes {
+    for schema in document.components.iter_mut().flat_map(|c| c.schemas.values_mut()) {
+        drop_null_defaults(&mut schema.json_schema);
+    }
+    serde_json::to_vec_pretty(&document).map_or_else(|_| bytes::Bytes::new(), Into::into)
+}
+
+/// A derived schema says that a missing field is null; most fields refuse null.
+pub(crate) fn drop_null_defaults(schema: &mut Schema) {
+    let drop = |schema: &mut Schema| {
+        if schema.get("default").is_some_and(serde_json::Value::is_null) {
+            schema.remove("default");
+        }
+    };
+    RecursiveTransform(drop).transform(schema);
+}
+
 /// `/openapi.json`.
 pub(crate) fn json(text: &bytes::Bytes) -> Response {
     let mut response = text.clone().into_response();
@@ -106,11 +126,29 @@ pub(crate) fn json(text: &bytes::Bytes) -> Response {
 }
 
 /// `/docs`: Swagger UI.
-pub(crate) fn swagger(title: &str) -> Html<String> {
-    Html(aide::swagger::Swagger::new("/openapi.json").with_title(title).html())
+pub(crate) fn swagger(title: &str) -> Response {
+    page(aide::swagger::Swagger::new("/openapi.json").with_title(&escaped(title)).html())
 }
 
 /// `/redoc`: ReDoc.
-pub(crate) fn redoc(title: &str) -> Html<String> {
-    Html(aide::redoc::Redoc::new("/openapi.json").with_title(title).html())
+pub(crate) fn redoc(title: &str) -> Response {
+    page(aide::redoc::Redoc::new("/openapi.json").with_title(&escaped(title)).html())
+}
+
+/// ReDoc would fetch a logo and Swagger UI a badge from their makers: browsers are told not to.
+fn page(html: String) -> Response {
+    let mut response = Html(html).into_response();
+    response.headers_mut().insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(
+            "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; object-src 'none'; \
+             base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        ),
+    );
+    response
+}
+
+/// Text as HTML shows it.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -13,11 +13,13 @@ pub mod json;
 pub mod lease;
 pub mod limits;
 pub mod name;
+pub mod patch;
 pub mod retry;
 pub mod status;
 pub mod step;
 pub mod task;
 pub mod tenant;
+pub mod text;
 pub mod time;
 
 pub use attempt::{Attempt, Outcome};
@@ -25,10 +27,11 @@ pub use fault::Fault;
 pub use json::Json;
 pub use lease::{Finish, LeaseToken, TokenHash};
 pub use name::{Kind, QueueName, WorkerName};
+pub use patch::{Pinned, TaskPatch};
 pub use retry::{RetryPolicy, Strategy};
 pub use status::{PendingReason, Priority, Status};
 pub use step::{Command, Illegal, Step, step};
-pub use task::{NewTask, State, Task, TaskId, TaskPatch, Terms};
+pub use task::{NewTask, State, Task, TaskId, Terms};
 pub use tenant::TenantId;
 pub use time::{Clock, ManualClock, Timestamp};
 

@@ -8,7 +8,8 @@ use crate::lease::{Finish, LastFinish, Lease, TokenHash};
 use crate::name::WorkerName;
 use crate::retry::chance;
 use crate::status::Status;
-use crate::task::{Progress, State, TaskId, Terms, kept_error};
+use crate::task::{Progress, State, TaskId, Terms};
+use crate::text::kept_error;
 use crate::time::Timestamp;
 
 /// What happens to a task.

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use taskflow_core::task::{Task, TaskPatch};
 use taskflow_core::{Attempt, Clock, Fault, Illegal, NewTask, TaskId};
+use taskflow_core::{Task, TaskPatch};
 use taskflow_store::{Answers, Counts, Delete, Deleted, Edit, Edited, Inserted, Page, Store};
 
 use crate::actor::Actor;

@@ -8,16 +8,19 @@ use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use taskflow_core::Fault;
 use taskflow_core::limits::PAYLOAD_BYTES_MAX;
 
 use crate::problem::{Problem, of_status};
+use crate::v1::words::Object;
 
 /// Largest body of a request about one task: a whole payload and its neighbours.
 pub(crate) const BODY_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + 64 * 1024;
 /// Largest body of a request about many tasks.
 pub(crate) const LARGE_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Longest sentence about a fault, and longest pointer to it: all field names fit, in bytes.
+const SAID_BYTES_MAX: usize = 1000;
 /// How long a body may take to arrive.
 const ARRIVAL: Duration = Duration::from_secs(30);
 
@@ -73,7 +76,8 @@ fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
         (Some(value), None) => value.to_str().ok(),
         _ => None,
     };
-    let plain = headers.get(header::CONTENT_ENCODING).is_none_or(|value| value == "identity");
+    let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+    let plain = encodings.all(|value| value == "identity");
     if only.is_some_and(is_json) && plain {
         Ok(())
     } else {
@@ -111,40 +115,50 @@ async fn receive(request: Request, max: usize) -> Result<Bytes, Problem> {
 
 /// Parses a body; on a fault a second pass finds the field, so that the good path pays nothing for it.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    let error = match serde_json::from_slice(bytes) {
-        Ok(value) => return Ok(value),
+    let malformed = |detail: String| Problem::new("malformed-json", detail);
+    // Checked as a whole: fields that are passed over are not looked at.
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| malformed(format!("the body is not UTF-8: {error}")))?;
+    let error = match serde_json::from_str::<Object<T>>(text) {
+        Ok(Object(value)) => return Ok(value),
         Err(error) => error,
     };
-    if !error.is_data() {
-        let detail = if bytes.is_empty() {
-            "the body is empty; JSON was expected".to_owned()
-        } else {
-            format!("the body is not JSON: {error}")
-        };
-        return Err(Problem::new("malformed-json", detail));
+    if text.is_empty() {
+        return Err(malformed("the body is empty; JSON was expected".to_owned()));
     }
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let tracked: Result<T, _> = serde_path_to_error::deserialize(&mut deserializer);
+    // What is no JSON is told as such, even when a field before it is at fault.
+    let whole = if error.is_data() { serde_json::from_str::<IgnoredAny>(text).err() } else { None };
+    if let Some(error) = whole.as_ref().or(Some(&error).filter(|error| !error.is_data())) {
+        return Err(malformed(format!("the body is not JSON: {error}")));
+    }
+    Err(misfit::<T>(text, &error))
+}
+
+/// Says which field does not fit.
+fn misfit<T: DeserializeOwned>(text: &str, error: &serde_json::Error) -> Problem {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let tracked: Result<Object<T>, _> = serde_path_to_error::deserialize(&mut deserializer);
     let (pointer, message) = match tracked {
         Err(at) => (pointer_of(at.path()), said(at.inner())),
-        Ok(_) => (String::new(), said(&error)),
+        Ok(_) => (String::new(), said(error)),
     };
     if message.starts_with("duplicate field") {
-        return Err(Problem::new("duplicate-key", format!("{pointer}: {message}")));
+        return Problem::new("duplicate-key", format!("{pointer}: {message}"));
     }
+    let missing = message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
     let code = match message.as_str() {
+        _ if missing.is_some() => "missing",
         m if m.starts_with("unknown field") => "unknown-field",
-        m if m.starts_with("missing field") => "missing",
         m if m.starts_with("unknown variant") => "unknown-word",
         _ => "type",
     };
-    // The parser names a missing or unknown field in its text and the object in its path.
-    let named = message.split('`').nth(1).filter(|_| matches!(code, "missing" | "unknown-field"));
-    let pointer = match named {
-        Some(name) if !pointer.ends_with(&format!("/{name}")) => format!("{pointer}/{name}"),
-        _ => pointer,
+    // The path to an unknown field ends with it, that to a missing one with its object.
+    let pointer = match missing {
+        Some(name) => format!("{pointer}/{}", escaped(name)),
+        None => pointer,
     };
-    Err(Problem::invalid(vec![Fault::new(pointer, code, message)]))
+    let (pointer, message) = (cut(pointer), cut(message));
+    Problem::invalid(vec![Fault::new(pointer, code, message)])
 }
 
 /// The parser's sentence without its place in the text.
@@ -164,10 +178,24 @@ fn pointer_of(path: &serde_path_to_error::Path) -> String {
             Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
             Segment::Map { key } | Segment::Enum { variant: key } => {
                 pointer.push('/');
-                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+                pointer.push_str(&escaped(key));
             }
             Segment::Unknown => {}
         }
         pointer
     })
+}
+
+/// A name in a pointer.
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+/// An answer does not repeat a megabyte that was sent.
+fn cut(mut text: String) -> String {
+    if text.len() > SAID_BYTES_MAX {
+        text.truncate(text.floor_char_boundary(SAID_BYTES_MAX));
+        text.push('…');
+    }
+    text
 }

@@ -17,6 +17,7 @@ pub(crate) struct TaskPath(pub TaskId);
 pub(crate) struct WorkerPath(pub WorkerName);
 
 #[derive(Deserialize, JsonSchema)]
+#[schemars(inline)]
 struct TaskPathSchema {
     /// The task's id.
     #[expect(dead_code, reason = "only its schema is used")]
@@ -25,6 +26,7 @@ struct TaskPathSchema {
 }
 
 #[derive(Deserialize, JsonSchema)]
+#[schemars(inline)]
 struct WorkerPathSchema {
     /// The worker's name.
     #[expect(dead_code, reason = "only its schema is used")]

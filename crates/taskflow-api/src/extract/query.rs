@@ -1,11 +1,13 @@
 //! Query parameters: known names once each, valid percent-encoding. `+` means a space.
 
+use aide::openapi::{ParameterSchemaOrContent, ReferenceOr};
 use aide::operation::OperationInput;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
 use taskflow_core::Fault;
 
+use crate::openapi::drop_null_defaults;
 use crate::problem::Problem;
 
 /// Parameters that were parsed into `T`.
@@ -51,6 +53,12 @@ impl<T: schemars::JsonSchema> OperationInput for Query<T> {
         operation: &mut aide::openapi::Operation,
     ) {
         axum::extract::Query::<T>::operation_input(context, operation);
+        for parameter in operation.parameters.iter_mut().filter_map(ReferenceOr::as_item_mut) {
+            let format = &mut parameter.parameter_data_mut().format;
+            if let ParameterSchemaOrContent::Schema(schema) = format {
+                drop_null_defaults(&mut schema.json_schema);
+            }
+        }
     }
 }
 

@@ -3,10 +3,10 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 use taskflow_core::limits as max;
-use taskflow_core::task::{self, OnConflict, UniqueKey};
-use taskflow_core::{Fault, Json, Kind, NewTask, QueueName, TaskId, Terms, Timestamp};
+use taskflow_core::task::{OnConflict, UniqueKey};
+use taskflow_core::{Fault, Json, Kind, NewTask, QueueName, TaskId, Terms, Timestamp, text};
 
-use super::words::{Instant, Priority, Raw, Retry, present};
+use super::words::{Instant, Object, Priority, Raw, Retry, present, present_word};
 
 /// A new task. Only `title` is needed.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -20,7 +20,7 @@ pub(crate) struct CreateTask {
     #[schemars(length(max = 65536))]
     description: Option<String>,
     /// Order within the queue; default medium.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "present_word")]
     #[schemars(with = "Priority")]
     priority: Option<Priority>,
     /// Where it waits; default "default".
@@ -53,7 +53,7 @@ pub(crate) struct CreateTask {
     /// Back-off between attempts.
     #[serde(default, deserialize_with = "present")]
     #[schemars(with = "Retry")]
-    retry: Option<Retry>,
+    retry: Option<Object<Retry>>,
     /// Longest attempt, in seconds.
     #[schemars(range(min = 1, max = 604800))]
     timeout_seconds: Option<u32>,
@@ -76,7 +76,7 @@ pub(crate) struct CreateTask {
     #[schemars(length(min = 1, max = 255))]
     unique_key: Option<String>,
     /// What happens when a live task holds the key; default return.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "present_word")]
     #[schemars(with = "OnConflictWord")]
     on_conflict: Option<OnConflictWord>,
     /// Groups tasks under one limit.
@@ -127,9 +127,9 @@ impl CreateTask {
     /// The task to insert, or every rule that is broken.
     pub(crate) fn check(self, now: Timestamp) -> Result<NewTask, Vec<Fault>> {
         let mut faults = Faults::default();
-        faults.add("/title", task::title_fault(&self.title));
+        faults.add("/title", text::title_fault(&self.title));
         if let Some(text) = &self.description {
-            faults.add("/description", task::description_fault(text));
+            faults.add("/description", text::description_fault(text));
         }
         let queue = name(&mut faults, "/queue", self.queue.as_deref(), QueueName::parse);
         let kind = name(&mut faults, "/kind", self.kind.as_deref(), Kind::parse);
@@ -137,7 +137,7 @@ impl CreateTask {
         let run_at = run_at(&mut faults, self.run_at, self.delay_seconds, now);
         let terms = Terms {
             max_attempts: self.max_attempts.unwrap_or(max::MAX_ATTEMPTS_DEFAULT),
-            retry: self.retry.unwrap_or_default().into(),
+            retry: self.retry.map(|Object(retry)| retry).unwrap_or_default().into(),
             timeout_seconds: self.timeout_seconds,
             deadline_at: self.deadline_at.map(|at| at.0),
             expires_at: self.expires_at.map(|at| at.0),
@@ -153,7 +153,7 @@ impl CreateTask {
         }
         let unique = unique(&mut faults, self.unique_key, self.on_conflict);
         if let Some(key) = &self.concurrency_key {
-            faults.add("/concurrency_key", task::key_fault(key));
+            faults.add("/concurrency_key", text::key_fault(key));
         }
         let depends_on = depends_on(&mut faults, self.depends_on.unwrap_or_default());
         let tags = tags(&mut faults, self.tags.unwrap_or_default());
@@ -227,7 +227,7 @@ fn unique(
     let stray = key.is_none() && on_conflict.is_some();
     faults.check(!stray, "/on_conflict", "conflict", "means nothing without unique_key");
     let key = key?;
-    faults.add("/unique_key", task::key_fault(&key));
+    faults.add("/unique_key", text::key_fault(&key));
     let on_conflict = match on_conflict {
         None | Some(OnConflictWord::Return) => OnConflict::Return,
         Some(OnConflictWord::Reject) => OnConflict::Reject,
@@ -257,7 +257,7 @@ pub(crate) fn tags(faults: &mut Faults, tags: Vec<String>) -> Vec<String> {
     faults.check(tags.len() <= max::TAGS_MAX, "/tags", "too-many", "must be at most 50 tags");
     let mut kept: Vec<String> = Vec::new();
     for (i, tag) in tags.into_iter().enumerate().take(max::TAGS_MAX) {
-        faults.add(&format!("/tags/{i}"), task::tag_fault(&tag));
+        faults.add(&format!("/tags/{i}"), text::tag_fault(&tag));
         if !kept.contains(&tag) {
             kept.push(tag);
         }

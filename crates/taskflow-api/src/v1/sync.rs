@@ -15,7 +15,7 @@ use taskflow_service::work::{Report, Work};
 
 use super::create::Faults;
 use super::reply::{Answer, Reply};
-use super::words::{Instant, Raw, present};
+use super::words::{Instant, Object, Raw, present, word};
 use super::work::{
     ClaimedView, ProgressBody, WishBody, claimed_views, completed, extend, failed, snoozed, token,
 };
@@ -42,13 +42,13 @@ struct SyncBody {
     /// Attempts that ended, 1000 at most.
     #[serde(default)]
     #[schemars(length(max = 1000))]
-    finished: Vec<FinishBody>,
+    finished: Vec<Object<FinishBody>>,
     /// Heartbeats, 1000 at most.
     #[serde(default)]
     #[schemars(length(max = 1000))]
-    heartbeats: Vec<HeartbeatBody>,
+    heartbeats: Vec<Object<HeartbeatBody>>,
     /// A wish for work.
-    claim: Option<WishBody>,
+    claim: Option<Object<WishBody>>,
 }
 
 /// How an attempt ended.
@@ -78,6 +78,8 @@ struct FinishBody {
     #[schemars(regex(pattern = r"^[0-9a-fA-F]{32}$"))]
     lease_token: String,
     /// How it ended.
+    #[serde(deserialize_with = "word")]
+    #[schemars(with = "OutcomeWord")]
     outcome: OutcomeWord,
     /// With `completed`: what came out of it.
     result: Option<Raw>,
@@ -107,7 +109,7 @@ struct HeartbeatBody {
     #[schemars(regex(pattern = r"^[0-9a-fA-F]{32}$"))]
     lease_token: String,
     /// How far it is.
-    progress: Option<ProgressBody>,
+    progress: Option<Object<ProgressBody>>,
     /// What the next attempt should know.
     checkpoint: Option<Raw>,
 }
@@ -173,13 +175,14 @@ async fn sync(
     let few = |n: usize| n <= SYNC_ITEMS_MAX;
     faults.check(few(body.finished.len()), "/finished", "too-many", message);
     faults.check(few(body.heartbeats.len()), "/heartbeats", "too-many", message);
-    let want = body.claim.map(|wish| wish.check("/claim", &mut faults));
+    let want = body.claim.map(|Object(wish)| wish.check("/claim", &mut faults));
     if !faults.0.is_empty() {
         return Err(Problem::invalid(faults.0));
     }
     // Items are judged one by one, so that a bad one does not sink its neighbours.
-    let finished: Vec<_> = body.finished.into_iter().map(|f| (f.id, finish_of(f))).collect();
-    let beats: Vec<_> = body.heartbeats.into_iter().map(|h| (h.id, extend_of(h))).collect();
+    let finished: Vec<_> =
+        body.finished.into_iter().map(|Object(f)| (f.id, finish_of(f))).collect();
+    let beats: Vec<_> = body.heartbeats.into_iter().map(|Object(h)| (h.id, extend_of(h))).collect();
     let report = Report {
         finish: finished.iter().filter_map(|(_, item)| item.as_ref().ok().cloned()).collect(),
         extend: beats.iter().filter_map(|(_, item)| item.as_ref().ok().cloned()).collect(),

@@ -32,7 +32,8 @@ pub(crate) fn router() -> ApiRouter<ApiState> {
         .api_route(
             "/tasks",
             get_with(list, |op| {
-                problems(document(op, "list_tasks", "Tasks", "List tasks, newest first"), &[422])
+                let op = document(op, "list_tasks", "Tasks", "List tasks, newest first");
+                problems(op, &[400, 422])
             })
             .post_with(create, |op| {
                 let op = document(op, "create_task", "Tasks", "Create a task");
@@ -144,6 +145,7 @@ async fn list(
 
 /// Which tasks to list.
 #[derive(Debug, serde::Deserialize, JsonSchema)]
+#[schemars(inline)]
 struct ListQuery {
     /// How many to pass over.
     #[serde(default)]

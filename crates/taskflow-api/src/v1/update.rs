@@ -4,11 +4,11 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use taskflow_core::task::{self, Pinned, TaskPatch};
 use taskflow_core::{Fault, Terms, Timestamp};
+use taskflow_core::{Pinned, TaskPatch, text};
 
 use super::create::{self, Faults};
-use super::words::{Instant, Priority, Raw, Retry, Status, present};
+use super::words::{Instant, Object, Priority, Raw, Retry, Status, present, present_word};
 
 /// Changes to a task; a missing field is left alone, and so are read-only ones.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -24,11 +24,11 @@ pub(crate) struct UpdateTask {
     #[schemars(with = "Option<String>")]
     description: Option<Option<String>>,
     /// New priority.
-    #[serde(deserialize_with = "present")]
+    #[serde(deserialize_with = "present_word")]
     #[schemars(with = "Priority")]
     priority: Option<Priority>,
     /// New status, by a person.
-    #[serde(deserialize_with = "present")]
+    #[serde(deserialize_with = "present_word")]
     #[schemars(with = "Status")]
     status: Option<Status>,
     /// New payload; null clears it.
@@ -50,7 +50,7 @@ pub(crate) struct UpdateTask {
     /// New back-off.
     #[serde(deserialize_with = "present")]
     #[schemars(with = "Retry")]
-    retry: Option<Retry>,
+    retry: Option<Object<Retry>>,
     /// New time limit of an attempt; null clears it.
     #[serde(deserialize_with = "present")]
     #[schemars(with = "Option<u32>", range(min = 1, max = 604800))]
@@ -138,15 +138,15 @@ impl UpdateTask {
     pub(crate) fn check(self, now: Timestamp) -> Result<TaskPatch, Vec<Fault>> {
         let mut faults = Faults::default();
         if let Some(title) = &self.title {
-            faults.add("/title", task::title_fault(title));
+            faults.add("/title", text::title_fault(title));
         }
         if let Some(Some(text)) = &self.description {
-            faults.add("/description", task::description_fault(text));
+            faults.add("/description", text::description_fault(text));
         }
         let given = Terms::default();
         let terms = Terms {
             max_attempts: self.max_attempts.unwrap_or(given.max_attempts),
-            retry: self.retry.map_or(given.retry, Into::into),
+            retry: self.retry.map_or(given.retry, |Object(retry)| retry.into()),
             timeout_seconds: self.timeout_seconds.flatten(),
             lease_seconds: self.lease_seconds.unwrap_or(given.lease_seconds),
             ..given
@@ -169,7 +169,7 @@ impl UpdateTask {
             payload: has_payload.then_some(payload),
             run_at,
             max_attempts: self.max_attempts,
-            retry: self.retry.map(Into::into),
+            retry: self.retry.map(|Object(retry)| retry.into()),
             timeout_seconds: self.timeout_seconds,
             deadline_at: instant(self.deadline_at),
             expires_at: instant(self.expires_at),

@@ -1,6 +1,10 @@
 //! The words of the wire: enums, instants and raw JSON as they are written and read.
 
+use std::marker::PhantomData;
+
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{IntoDeserializer, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use taskflow_core as core;
@@ -124,6 +128,7 @@ pub enum Strategy {
 #[serde(deny_unknown_fields, default)]
 pub struct Retry {
     /// How the back-off grows.
+    #[serde(deserialize_with = "word")]
     pub strategy: Strategy,
     /// First back-off in seconds, at most `max_seconds`.
     #[schemars(range(min = 0))]
@@ -279,6 +284,60 @@ impl JsonSchema for Stored<'_> {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!(true)
     }
+}
+
+/// An object. A derived struct alone would also take an array of its fields' values.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = T;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+        deserializer.deserialize_map(Members(PhantomData)).map(Self)
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Object<T> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn schema_id() -> std::borrow::Cow<'static, str> {
+        T::schema_id()
+    }
+
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+}
+
+/// For a word: text only. A derived enum alone would also take `{"high": null}`, and its parser calls
+/// every other value no JSON.
+pub(crate) fn word<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    T::deserialize(text.into_deserializer())
+}
+
+/// For optional words that may be missing but not `null`.
+pub(crate) fn present_word<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    word(deserializer).map(Some)
 }
 
 /// For optional fields that may be missing but not `null`.

@@ -10,7 +10,8 @@ use axum::extract::State;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use taskflow_core::limits as max;
-use taskflow_core::task::{Progress, kept_error};
+use taskflow_core::task::Progress;
+use taskflow_core::text::kept_error;
 use taskflow_core::{Clock, Fault, Finish, Json, Kind, LeaseToken, QueueName, TaskId, WorkerName};
 use taskflow_service::Actor;
 use taskflow_service::bus::Wish;
@@ -20,7 +21,7 @@ use taskflow_service::work::{Want, Work};
 use super::create::Faults;
 use super::reply::{Answer, Reply};
 use super::view::{TaskView, view};
-use super::words::{Instant, Raw, Status, present};
+use super::words::{Instant, Object, Raw, Status, present};
 use crate::extract::{Body, TaskPath};
 use crate::openapi::{document, problems};
 use crate::problem::Problem;
@@ -253,7 +254,7 @@ struct Heartbeat {
     #[schemars(regex(pattern = r"^[0-9a-fA-F]{32}$"))]
     lease_token: String,
     /// How far it is.
-    progress: Option<ProgressBody>,
+    progress: Option<Object<ProgressBody>>,
     /// What the next attempt should know: any JSON up to 1 MiB.
     checkpoint: Option<Raw>,
 }
@@ -262,9 +263,10 @@ struct Heartbeat {
 pub(super) fn extend(
     id: TaskId,
     lease_token: &str,
-    progress: Option<ProgressBody>,
+    progress: Option<Object<ProgressBody>>,
     checkpoint: Option<Raw>,
 ) -> Result<Extend, Vec<Fault>> {
+    let progress = progress.map(|Object(progress)| progress);
     let mut faults = Faults::default();
     let token = faults.take(token(lease_token));
     if let Some(progress) = &progress {

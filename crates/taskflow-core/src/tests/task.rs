@@ -2,12 +2,11 @@
 
 use super::*;
 use crate::name::Kind;
+use crate::patch::{Pinned, TaskPatch};
 use crate::retry::RetryPolicy;
 use crate::status::{PendingReason, Priority};
-use crate::task::{
-    NewTask, Pinned, Task, TaskPatch, description_fault, kept_error, key_fault, tag_fault,
-    title_fault,
-};
+use crate::task::{NewTask, Task};
+use crate::text::{description_fault, kept_error, key_fault, tag_fault, title_fault};
 
 type Rule = fn(&str) -> Option<(&'static str, &'static str)>;
 

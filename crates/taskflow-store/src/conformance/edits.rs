@@ -1,6 +1,6 @@
 //! Cases of edits: fields, the status by a person's hand, versions and what never changes.
 
-use taskflow_core::task::Pinned;
+use taskflow_core::patch::Pinned;
 use taskflow_core::{Illegal, NewTask, Priority, RetryPolicy, Status, TaskPatch};
 
 use super::harness::Harness;

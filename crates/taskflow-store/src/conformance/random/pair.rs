@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use taskflow_core::task::{Pinned, Progress, UniqueKey};
+use taskflow_core::Pinned;
+use taskflow_core::task::{Progress, UniqueKey};
 use taskflow_core::{
     Json, LeaseToken, NewTask, Status, Task, TaskId, TaskPatch, TenantId, Terms, Timestamp,
 };

@@ -1,0 +1,55 @@
+//! Health, and what every answer carries.
+
+use serde_json::json;
+
+use crate::app::{TestApp, at};
+
+#[tokio::test]
+async fn health_says_healthy_with_version_and_time() {
+    let app = TestApp::new();
+    let health = app.get("/api/v1/health").await.ok(200);
+    let version = env!("CARGO_PKG_VERSION");
+    let expected = json!({"status": "healthy", "version": version, "timestamp": at(0.0)});
+    assert_eq!(health, expected);
+    assert_eq!(health["timestamp"], "2026-01-01T00:00:00.000000Z");
+}
+
+#[tokio::test]
+async fn health_tells_the_time_of_the_clock() {
+    let app = TestApp::new();
+    app.clock.advance(1.5);
+    assert_eq!(app.get("/api/v1/health").await.ok(200)["timestamp"], at(1.5));
+}
+
+#[tokio::test]
+async fn a_plain_request_id_comes_back_and_another_is_replaced() {
+    let app = TestApp::new();
+    let ask =
+        async |id: &str| app.call("GET", "/api/v1/nothing", &[("x-request-id", id)], "").await;
+    let longest = "x".repeat(64);
+    for kept in ["a", "Trace_01-b", &longest] {
+        assert_eq!(ask(kept).await.header("x-request-id"), kept);
+    }
+    let too_long = "x".repeat(65);
+    for replaced in ["", "a b", "a\tb", "<b>", "a;b", "a\"b", &too_long] {
+        let answer = ask(replaced).await;
+        assert_ne!(answer.header("x-request-id"), replaced);
+        assert_eq!(answer.header("x-request-id").len(), 16, "a fresh one");
+    }
+}
+
+#[tokio::test]
+async fn two_requests_have_two_ids() {
+    let app = TestApp::new();
+    let first = app.get("/api/v1/health").await;
+    let second = app.get("/api/v1/health").await;
+    assert_ne!(first.header("x-request-id"), second.header("x-request-id"));
+}
+
+#[tokio::test]
+async fn answers_are_not_cached() {
+    let app = TestApp::new();
+    for path in ["/api/v1/health", "/api/v1/tasks", "/api/v1/tasks/1"] {
+        assert_eq!(app.get(path).await.header("cache-control"), "no-store", "{path}");
+    }
+}

@@ -1,0 +1,14 @@
+//! The API's contract, one file per area, without sockets: what the server does with connections
+//! is tested beside it.
+
+mod app;
+mod attempts;
+mod auth;
+mod bad_inputs;
+mod cors;
+mod health;
+mod openapi;
+mod options;
+mod pages;
+mod tasks;
+mod work;
