@@ -13,12 +13,11 @@ use taskflow_service::Actor;
 use taskflow_service::words::{Extend, Extended, FinishTask, Finished};
 use taskflow_service::work::{Report, Work};
 
+use super::claim::{ClaimedView, WishBody, claimed_views};
 use super::create::Faults;
 use super::reply::{Answer, Reply};
 use super::words::{Instant, Object, Raw, present, word};
-use super::work::{
-    ClaimedView, ProgressBody, WishBody, claimed_views, completed, extend, failed, snoozed, token,
-};
+use super::work::{ProgressBody, completed, extend, failed, snoozed, token};
 use crate::extract::{LargeBody, WorkerPath};
 use crate::openapi::{document, problems};
 use crate::problem::Problem;

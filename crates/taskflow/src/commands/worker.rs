@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use taskflow_service::duties;
 use taskflow_service::worker::Worker;
 use tokio_util::sync::CancellationToken;
 
 use super::signals;
 use crate::config::Config;
+use crate::embed::TaskFlow;
 use crate::remote::Remote;
 use crate::wire;
 
@@ -18,7 +18,7 @@ pub async fn run(config: Config, server: Option<String>) -> anyhow::Result<()> {
     let work = async {
         match server {
             Some(url) => over_http(&config, &url, &stop).await,
-            None => on_database(&config, &stop).await,
+            None => on_database(config, stop.clone()).await,
         }
     };
     tokio::select! {
@@ -40,20 +40,10 @@ async fn over_http(config: &Config, url: &str, stop: &CancellationToken) -> anyh
     Ok(())
 }
 
-async fn on_database(config: &Config, stop: &CancellationToken) -> anyhow::Result<()> {
-    let services = wire::services(config, wire::store(config)?);
-    let registry = wire::registry(config)?;
-    let source = wire::local_source(config, &services, &registry)?;
-    let duties_stop = CancellationToken::new();
-    // Safe beside those of a server: each of their acts is decided inside one transaction.
-    let duties = duties::run(services.duties(), &services.clock, &duties_stop);
-    let listening = tokio::spawn(Arc::clone(&services.bus).listen(services.hints()));
-    tracing::info!(worker.name = wire::worker_name(config)?.as_str(), "working on the database");
-    Worker::new(source, registry, config.worker.concurrency)
-        .run(stop.clone(), config.worker.shutdown_grace)
-        .await;
-    duties_stop.cancel();
-    duties.wait().await;
-    listening.abort();
-    Ok(())
+async fn on_database(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
+    let registry = wire::registry(&config)?;
+    let name = wire::worker_name(&config)?;
+    let flow = TaskFlow::configured(config)?.handlers(registry);
+    tracing::info!(worker.name = name.as_str(), "working on the database");
+    flow.run(stop).await
 }
