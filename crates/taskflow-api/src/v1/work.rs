@@ -25,7 +25,7 @@ use crate::state::ApiState;
 /// The routes.
 pub(crate) fn router() -> ApiRouter<ApiState> {
     let ends = [400, 404, 409, 413, 415, 422];
-    ApiRouter::new()
+    super::claim::router()
         .api_route(
             "/tasks/{task_id}/heartbeat",
             post_with(heartbeat, move |op| {
@@ -57,7 +57,6 @@ pub(crate) fn router() -> ApiRouter<ApiState> {
                 problems(document(op, "release_task", "Work", "Give it back, not counted"), &ends)
             }),
         )
-        .merge(super::claim::router())
         .merge(super::sync::router())
 }
 
