@@ -81,6 +81,7 @@ async fn missing_and_wrong_keys_get_the_same_answer() {
         &[("authorization", "Basic czNjcmV0LWtleQ==")],
         &[("authorization", "Bearer s3cret-key b")],
         &[("authorization", "Bearer a s3cret-key")],
+        &[("authorization", "Digest s3cret-key")],
         &[("authorization", "s3cret-key")],
         &[("authorization", "Bearers3cret-key")],
     ];

@@ -217,7 +217,9 @@ async fn an_if_match_that_is_no_etag_is_refused() {
     for bad in bad {
         put_if(&app, bad).await.refused(400, "invalid-if-match");
     }
-    let two = [("if-match", "\"1\""), ("if-match", "\"1\"")];
-    app.call("DELETE", "/api/v1/tasks/1", &two, "").await.refused(400, "invalid-if-match");
+    for two in [["\"1\"", "\"1\""], ["*", "\"1\""], ["\"1\"", "*"], ["*", "*"]] {
+        let two = two.map(|value| ("if-match", value));
+        app.call("DELETE", "/api/v1/tasks/1", &two, "").await.refused(400, "invalid-if-match");
+    }
     assert_eq!(app.task(&task["id"]).await, task);
 }
