@@ -6,7 +6,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::server::{Server, taskflow};
+use crate::server::{Server, say, taskflow};
 
 /// Every command that opens the database must refuse `file`; answers what `serve` said.
 #[track_caller]
@@ -122,7 +122,7 @@ fn a_file_without_rights_is_named() {
     let path = folder.path().join("locked.db");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
     if std::fs::File::open(&path).is_ok() {
-        println!("not tested: this user may open everything");
+        say(format_args!("not tested: this user may open everything"));
         return;
     }
     let said = refused(folder.path(), "locked.db");

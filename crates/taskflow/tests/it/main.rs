@@ -5,6 +5,7 @@
 
 mod cli;
 mod crash;
+mod documents;
 mod embedded;
 mod end_to_end;
 mod files;
@@ -12,4 +13,5 @@ mod inherited;
 mod kinds;
 mod readme;
 mod server;
+mod tidy;
 mod workers;

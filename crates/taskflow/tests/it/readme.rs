@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 
-use crate::server::{PATIENCE, Process, Server, project, taskflow};
+use crate::server::{PATIENCE, Process, Server, project, say, taskflow};
 
 /// What marks a block that ends only when it is told to.
 const RUNS_ON: &str = "# runs until Ctrl-C\n";
@@ -165,7 +165,7 @@ impl Drop for Script {
     fn drop(&mut self) {
         // The group is its own: its number is the child's id.
         if let Err(gone) = kill_process_group(Pid::from_child(&self.0), Signal::KILL) {
-            eprintln!("the script had ended by itself: {gone}");
+            say(format_args!("the script had ended by itself: {gone}"));
         }
         drop(self.0.wait());
     }
@@ -231,6 +231,6 @@ pub(crate) fn python_with_requests() -> Option<&'static str> {
     let missing =
         "NOT TESTED: python3 with the module requests is missing; scripts/test installs it";
     assert!(option_env!("CI").is_none(), "{missing}");
-    eprintln!("\n{missing}\n");
+    say(format_args!("\n{missing}\n"));
     None
 }

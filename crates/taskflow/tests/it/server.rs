@@ -2,6 +2,7 @@
 //! value is dropped. It sees nothing of the environment of the tests.
 
 use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -247,11 +248,18 @@ impl Answer {
 
     /// The stable code of a problem.
     #[track_caller]
-    pub(crate) fn is_problem(self, status: u16, code: &str) -> Value {
+    pub(crate) fn problem(self, status: u16, code: &str) -> Value {
         let body = self.is(status);
         assert_eq!(body["code"], code, "{body:#}");
         body
     }
+}
+
+/// Tells whoever runs the tests, also when the test passes: the test runner swallows what `println!`
+/// prints.
+#[expect(clippy::explicit_write, reason = "the print macros are what the runner swallows")]
+pub(crate) fn say(text: std::fmt::Arguments<'_>) {
+    writeln!(std::io::stderr(), "{text}").unwrap();
 }
 
 /// The root of the project.

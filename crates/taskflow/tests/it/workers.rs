@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::server::{PATIENCE, Process, Server, taskflow};
+use crate::server::{PATIENCE, Process, Server, say, taskflow};
 
 const WORKER_OFF: (&str, &str) = ("WORKER_ENABLED", "false");
 
@@ -48,7 +48,7 @@ async fn pickup(server: &Server, worker: &str) -> Duration {
         waited += Duration::try_from(wait).unwrap_or_default();
     }
     let average = waited / TASKS;
-    println!("{worker}: a task waits {average:?} for its start on average");
+    say(format_args!("{worker}: a task waits {average:?} for its start on average"));
     average
 }
 

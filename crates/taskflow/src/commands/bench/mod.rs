@@ -1,7 +1,7 @@
 //! `taskflow bench`: measures a running server over HTTP and reports rates, latencies and their ratio to
 //! the server's own bare route.
 //!
-//! Read in this order: [`options`] (limits and the plan), `load` (the closed loop), `http` and `answer`
+//! Read in this order: `options` (limits and the plan), `load` (the closed loop), `http` and `answer`
 //! (the tiny client), then the scenarios: `fixed`, `sync`, `cycle`, `pickup` (with `offer`, `work` and
 //! `clean` around them); `report` last.
 //!
