@@ -63,6 +63,9 @@ pub const SKIP_MAX: u32 = 1_000_000;
 
 /// Most tasks that one claim hands out: the measured knee of batch size is 100; 1,000 only adds latency.
 pub const CLAIM_MAX: u32 = 1000;
+/// Payloads and checkpoints of one claim, in bytes, after which it stops short of its limit: what one
+/// answer may weigh.
+pub const CLAIM_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most queues or kinds that one claim names: each is an index probe.
 pub const CLAIM_NAMES_MAX: usize = 100;
 /// Longest wait of a claim, in seconds: below the idle limits of common proxies.

@@ -30,7 +30,16 @@ impl Wish {
 struct Waiter {
     ticket: u64,
     wish: Arc<Wish>,
-    wake: oneshot::Sender<()>,
+    wake: oneshot::Sender<Cause>,
+}
+
+/// What a wake-up is about, so that one that was not used up finds the next claimer whom it suits.
+#[derive(Debug, Clone)]
+enum Cause {
+    /// A task of this queue and kind waits.
+    Task(QueueName, Kind),
+    /// Something that this wish may take; nobody knows what.
+    Anything,
 }
 
 #[derive(Debug, Default)]
@@ -62,33 +71,43 @@ impl Bus {
         let ticket = waiters.tickets;
         waiters.line.push_back(Waiter { ticket, wish: Arc::clone(wish), wake });
         drop(waiters);
-        Some(Parked { bus: Arc::clone(self), wish: Arc::clone(wish), ticket, woken, done: false })
+        Some(Parked { bus: Arc::clone(self), wish: Arc::clone(wish), ticket, woken, cause: None })
     }
 
     /// Tells of tasks that wait now: one claimer is woken for each that is due; the herald hears of
     /// the others.
     pub fn ready(&self, ready: &[Ready], now: Timestamp) {
+        // A long batch is mostly of one sort: when nobody wants the last one, nobody wants the next.
+        let mut unwanted: Option<&Ready> = None;
         for task in ready {
-            if task.run_at <= now {
-                self.wake_first(|wish| wish.takes(&task.queue, &task.kind));
-            } else {
+            if task.run_at > now {
                 self.expect(task.run_at);
+            } else if unwanted.is_none_or(|u| u.queue != task.queue || u.kind != task.kind)
+                && !self.wake_for(&task.queue, &task.kind)
+            {
+                unwanted = Some(task);
             }
         }
     }
 
-    /// Wakes the first waiter that fits.
-    fn wake_first(&self, fits: impl Fn(&Wish) -> bool) {
+    fn wake_for(&self, queue: &QueueName, kind: &Kind) -> bool {
+        let cause = Cause::Task(queue.clone(), kind.clone());
+        self.wake_first(&cause, |wish| wish.takes(queue, kind))
+    }
+
+    /// Wakes the first waiter that fits; whether there was one.
+    fn wake_first(&self, cause: &Cause, fits: impl Fn(&Wish) -> bool) -> bool {
         let mut waiters = self.waiters.lock();
         let mut from = 0;
         while let Some(found) = waiters.line.iter().skip(from).position(|w| fits(&w.wish)) {
             from += found;
-            let Some(waiter) = waiters.line.remove(from) else { return };
+            let Some(waiter) = waiters.line.remove(from) else { return false };
             // One whose claimer went away does not count.
-            if waiter.wake.send(()).is_ok() {
-                return;
+            if waiter.wake.send(cause.clone()).is_ok() {
+                return true;
             }
         }
+        false
     }
 
     /// Wakes one waiter of every distinct wish: something was written elsewhere and nobody knows what.
@@ -100,7 +119,7 @@ impl Bus {
                 waiters.line.push_back(waiter);
             } else {
                 let wish = Arc::clone(&waiter.wish);
-                if waiter.wake.send(()).is_ok() {
+                if waiter.wake.send(Cause::Anything).is_ok() {
                     seen.push(wish);
                 }
             }
@@ -131,9 +150,10 @@ impl Bus {
         }
     }
 
-    /// Starts a tick of the herald: what was expected so far is looked up in the store.
-    pub(crate) fn forget_due(&self) {
-        *self.next_due.lock() = None;
+    /// Takes the expected instant when it has come. A later one stays, so that what comes after it
+    /// wakes nobody.
+    pub(crate) fn take_due(&self, now: Timestamp) -> Option<Timestamp> {
+        self.next_due.lock().take_if(|at| *at <= now)
     }
 
     /// What the herald found; unlike `expect` it does not wake the herald.
@@ -167,37 +187,45 @@ pub struct Parked {
     bus: Arc<Bus>,
     wish: Arc<Wish>,
     ticket: u64,
-    woken: oneshot::Receiver<()>,
-    done: bool,
+    woken: oneshot::Receiver<Cause>,
+    /// The wake-up that was heard.
+    cause: Option<Cause>,
 }
 
 impl Parked {
     /// Resolves when this claimer should ask again.
     pub async fn woken(&mut self) {
-        if (&mut self.woken).await.is_ok() {
-            self.done = true;
-        }
+        self.cause = (&mut self.woken).await.ok();
     }
 
-    /// Passes a wake-up on to the next with the same wish: there may be more than this one takes.
-    pub fn pass_on(&self) {
-        self.bus.wake_first(|wish| *wish == *self.wish);
+    /// Passes the wake-up that was heard on to the next whom it suits: there may be more than this
+    /// one takes.
+    pub fn pass_on(&mut self) {
+        match self.cause.take() {
+            Some(Cause::Task(queue, kind)) => {
+                self.bus.wake_for(&queue, &kind);
+            }
+            Some(Cause::Anything) => {
+                self.bus.wake_first(&Cause::Anything, |wish| *wish == *self.wish);
+            }
+            None => {}
+        }
     }
 }
 
 impl Drop for Parked {
     fn drop(&mut self) {
-        if self.done {
+        let mut waiters = self.bus.waiters.lock();
+        // Tickets rise along the line.
+        if let Ok(at) = waiters.line.binary_search_by_key(&self.ticket, |w| w.ticket) {
+            waiters.line.remove(at);
             return;
         }
-        if self.woken.try_recv().is_ok() {
+        drop(waiters);
+        // Wake-ups are sent under the lock, so one that was sent is here by now.
+        if let Ok(cause) = self.woken.try_recv() {
+            self.cause = Some(cause);
             self.pass_on();
-        } else {
-            let mut waiters = self.bus.waiters.lock();
-            // Tickets rise along the line.
-            if let Ok(at) = waiters.line.binary_search_by_key(&self.ticket, |w| w.ticket) {
-                waiters.line.remove(at);
-            }
         }
     }
 }

@@ -43,12 +43,17 @@ impl Clock for SystemClock {
             .map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX));
         let mut last = self.0.lock();
         let instant = Instant::now();
-        let micros = match *last {
-            Some((then, at)) if wall < then => then + half(instant - at),
-            _ => wall,
-        };
+        let micros = reading(*last, wall, instant);
         *last = Some((micros, instant));
         Timestamp::from_micros(micros)
+    }
+}
+
+/// The reading that follows `last` when the wall shows `wall` at `instant`, in microseconds.
+pub(crate) fn reading(last: Option<(i64, Instant)>, wall: i64, instant: Instant) -> i64 {
+    match last {
+        Some((then, at)) if wall < then => then + half(instant - at),
+        _ => wall,
     }
 }
 

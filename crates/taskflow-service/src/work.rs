@@ -2,12 +2,13 @@
 //! here; the store hands out, `core::step` decides.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use taskflow_core::{Clock, Finish, TaskId, Timestamp, WorkerName};
 use taskflow_store::{
     Claim, Claimed, Extend, Extended, FinishTask, Finished, Receipt, Store, Sync, Synced,
 };
+use tokio::time::Instant;
 
 use crate::actor::Actor;
 use crate::bus::{Bus, Wish};
@@ -86,6 +87,7 @@ impl Work {
         let mut parked = self.park(&want)?;
         let claim = |sync: Sync| Sync { claim: Some(self.claim_of(worker, &want)), ..sync };
         let mut synced = self.run(actor, claim(first)).await?;
+        let mut woken = None;
         while synced.claimed.is_empty() {
             let Some(place) = parked.as_mut() else { break };
             let left = until.saturating_duration_since(Instant::now());
@@ -93,17 +95,19 @@ impl Work {
                 break;
             }
             tokio::select! {
-                () = place.woken() => {}
+                () = place.woken() => {
+                    // Its place is gone. When the line has filled up meanwhile, this is the last look.
+                    woken = std::mem::replace(&mut parked, self.bus.park(&want.wish));
+                }
+                // A look of its own does not cost the place.
                 () = tokio::time::sleep(left.min(self.poll)) => {}
                 () = self.bus.closed() => break,
             }
-            parked = self.park(&want)?;
             synced.claimed = self.run(actor, claim(Sync::default())).await?.claimed;
         }
         if synced.claimed.len() == want.limit as usize
-            && let Some(place) = &parked
+            && let Some(place) = &mut woken
         {
-            // There may be more than this one took.
             place.pass_on();
         }
         Ok(synced)

@@ -10,8 +10,8 @@ use tokio::sync::Semaphore;
 
 use crate::{connect, error};
 
-/// Reads at once: two cores' worth and a little for those that wait for the disk.
-const READERS: usize = 4;
+/// Clients' reads at once: two cores' worth and a little for those that wait for the disk.
+pub(crate) const READERS: usize = 4;
 
 /// A pool of reading connections.
 #[derive(Debug, Clone)]
@@ -22,12 +22,12 @@ pub(crate) struct Readers {
 }
 
 impl Readers {
-    /// A pool that opens its connections when they are first needed.
-    pub(crate) fn new(path: PathBuf) -> Self {
+    /// A pool of up to `readers` connections, opened when they are first needed.
+    pub(crate) fn new(path: PathBuf, readers: usize) -> Self {
         Self {
             path: Arc::new(path),
             idle: Arc::default(),
-            turns: Arc::new(Semaphore::new(READERS)),
+            turns: Arc::new(Semaphore::new(readers)),
         }
     }
 

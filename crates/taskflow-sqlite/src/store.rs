@@ -6,16 +6,16 @@ use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use taskflow_core::{Attempt, NewTask, Task, TaskId, TenantId, Timestamp};
+use taskflow_core::{Attempt, Finish, Json, NewTask, Task, TaskId, TenantId, Timestamp};
 use taskflow_store::batcher::Batcher;
 use taskflow_store::{
-    Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Hints, Inserted, Page, Store,
-    StoreError, Sync, Synced, TaskStore, WorkStore,
+    Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Extend, FinishTask, Hints,
+    Inserted, Page, Store, StoreError, Sync, Synced, TaskStore, WorkStore,
 };
 use tokio::sync::watch;
 
 use crate::error::OpenError;
-use crate::readers::Readers;
+use crate::readers::{READERS, Readers};
 use crate::writer::{Order, Said, What};
 use crate::{connect, keeper, migrate, tasks, work, writer};
 
@@ -28,6 +28,8 @@ pub struct SqliteStore {
     // Dropped before the threads are joined: its end is what ends them.
     batcher: Option<Arc<Batcher<Order, Said>>>,
     readers: Readers,
+    /// For what must not wait behind clients' reads: what expires and what comes due.
+    duties: Readers,
     hints: Hints,
     stop: Option<std::sync::mpsc::Sender<()>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -50,7 +52,8 @@ impl SqliteStore {
         let keeping = keeper::start(path.into(), stopped, Arc::downgrade(&batcher))?;
         Ok(Self {
             batcher: Some(batcher),
-            readers: Readers::new(path.into()),
+            readers: Readers::new(path.into(), READERS),
+            duties: Readers::new(path.into(), 1),
             hints,
             stop: Some(stop),
             threads: Mutex::new(vec![writing, keeping]),
@@ -100,8 +103,35 @@ fn mixed_up<T>() -> Result<T, StoreError> {
     Err(StoreError::Corrupt("the writer mixed up its answers".into()))
 }
 
-fn sizes<'a>(tasks: impl Iterator<Item = &'a NewTask>) -> usize {
-    tasks.map(|task| TASK_BYTES + task.payload.as_ref().map_or(0, taskflow_core::Json::len)).sum()
+fn length(json: Option<&Json>) -> usize {
+    json.map_or(0, Json::len)
+}
+
+/// What a new task holds in the queue of commands, in bytes.
+fn size_of_new(task: &NewTask) -> usize {
+    let texts = task.title.len() + task.description.as_ref().map_or(0, String::len);
+    let tags: usize = task.tags.iter().map(String::len).sum();
+    TASK_BYTES + texts + tags + length(task.payload.as_ref()) + length(task.metadata.as_ref())
+}
+
+fn size_of_edit(edit: &Edit) -> usize {
+    let json = |field: &Option<Option<Json>>| length(field.as_ref().and_then(Option::as_ref));
+    let patch = &edit.patch;
+    let description = patch.description.as_ref().and_then(Option::as_ref).map_or(0, String::len);
+    TASK_BYTES + description + json(&patch.payload) + json(&patch.metadata)
+}
+
+fn size_of_sync(sync: &Sync) -> usize {
+    let finish = |item: &FinishTask| match &item.finish {
+        Finish::Completed { result } => length(result.as_ref()),
+        Finish::Failed { error, .. } => error.len(),
+        _ => 0,
+    };
+    let extend = |item: &Extend| length(item.checkpoint.as_ref());
+    let items = sync.finish.len() + sync.extend.len();
+    TASK_BYTES * (1 + items)
+        + sync.finish.iter().map(finish).sum::<usize>()
+        + sync.extend.iter().map(extend).sum::<usize>()
 }
 
 #[async_trait]
@@ -112,7 +142,7 @@ impl TaskStore for SqliteStore {
         batch: Vec<NewTask>,
         now: Timestamp,
     ) -> Result<Answers<Inserted>, StoreError> {
-        let bytes = sizes(batch.iter());
+        let bytes = batch.iter().map(size_of_new).sum();
         match self.order(scope, now, What::Insert(batch), bytes).await? {
             Said::Inserted(answers) => Ok(answers),
             _ => mixed_up(),
@@ -141,9 +171,7 @@ impl TaskStore for SqliteStore {
         batch: Vec<Edit>,
         now: Timestamp,
     ) -> Result<Answers<Edited>, StoreError> {
-        let payload =
-            |edit: &Edit| edit.patch.payload.as_ref().and_then(|p| p.as_ref()?.len().into());
-        let bytes = batch.iter().map(|edit| TASK_BYTES + payload(edit).unwrap_or(0)).sum();
+        let bytes = batch.iter().map(size_of_edit).sum();
         match self.order(scope, now, What::Edit(batch), bytes).await? {
             Said::Edited(answers) => Ok(answers),
             _ => mixed_up(),
@@ -183,11 +211,7 @@ impl WorkStore for SqliteStore {
         sync: Sync,
         now: Timestamp,
     ) -> Result<Synced, StoreError> {
-        let size = |item: &taskflow_store::FinishTask| match &item.finish {
-            taskflow_core::Finish::Completed { result: Some(result) } => result.len(),
-            _ => 0,
-        };
-        let bytes = TASK_BYTES + sync.finish.iter().map(size).sum::<usize>();
+        let bytes = size_of_sync(&sync);
         match self.order(scope, now, What::Sync(Box::new(sync)), bytes).await? {
             Said::Synced(synced) => Ok(*synced),
             _ => mixed_up(),
@@ -196,7 +220,7 @@ impl WorkStore for SqliteStore {
 
     async fn expire(&self, now: Timestamp, limit: u32) -> Result<Answers<Expired>, StoreError> {
         // Most calls find nothing: a look by a reader spares the writer.
-        if !self.readers.read(move |connection| work::anything_overdue(connection, now)).await? {
+        if !self.duties.read(move |connection| work::anything_overdue(connection, now)).await? {
             return Ok(Answers::default());
         }
         match self.order(TenantId::DEFAULT, now, What::Expire(limit), TASK_BYTES).await? {
@@ -206,7 +230,7 @@ impl WorkStore for SqliteStore {
     }
 
     async fn due(&self, after: Timestamp, until: Timestamp) -> Result<Due, StoreError> {
-        self.readers.read(move |connection| work::due(connection, after, until)).await
+        self.duties.read(move |connection| work::due(connection, after, until)).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! The room of work: SQL of claims, finishes, heartbeats, expiry and what comes due.
 
 use rusqlite::{Connection, Error, params};
+use taskflow_core::limits::{CLAIM_BYTES_MAX, SWEEP_MAX};
 use taskflow_core::{Command, Illegal, LeaseToken, Priority, Status, TaskId, Timestamp, step};
 use taskflow_store::{
     Claim, Claimed, Due, Expired, Extend, Extended, FinishTask, Finished, Ready, Receipt, Sync,
@@ -87,30 +88,26 @@ impl Act<'_> {
             .filter(|lane| claim.takes(&lane.queue, &lane.kind))
             .cloned()
             .collect();
-        let mut tokens = claim.tokens.iter();
-        let mut claimed = Vec::new();
+        let mut hand =
+            Hand { tokens: claim.tokens.iter(), claimed: Vec::new(), bytes: 0, ended: 0 };
         for priority in Priority::ALL.into_iter().rev() {
             let lanes: Vec<&Lane> = lanes.iter().filter(|l| l.priority == priority).collect();
-            if lanes.is_empty() {
-                continue;
-            }
             // A task that cannot start any more is ended on the way, so look again until the lanes
-            // are empty or the tokens are used up.
-            loop {
-                let wanted = tokens.len();
-                if wanted == 0 {
-                    return Ok(claimed);
+            // are empty or the hand is full.
+            while !lanes.is_empty() && !hand.is_full() {
+                let before = (hand.claimed.len(), hand.ended);
+                for (_, id) in self.candidates(&lanes, hand.tokens.len())? {
+                    if hand.is_full() {
+                        break;
+                    }
+                    self.hand_out(id, claim, &mut hand)?;
                 }
-                let candidates = self.candidates(&lanes, wanted)?;
-                if candidates.is_empty() {
+                if before == (hand.claimed.len(), hand.ended) {
                     break;
-                }
-                for (_, id) in candidates {
-                    self.hand_out(id, claim, &mut tokens, &mut claimed)?;
                 }
             }
         }
-        Ok(claimed)
+        Ok(hand.claimed)
     }
 
     fn candidates(&self, lanes: &[&Lane], wanted: usize) -> Result<Vec<Candidate>, Error> {
@@ -143,26 +140,15 @@ impl Act<'_> {
         Ok(candidates)
     }
 
-    fn hand_out<'t>(
-        &mut self,
-        id: i64,
-        claim: &Claim,
-        tokens: &mut impl Iterator<Item = &'t LeaseToken>,
-        claimed: &mut Vec<Claimed>,
-    ) -> Result<(), Error> {
+    /// Hands one task out, or ends it when it may not start any more.
+    fn hand_out(&mut self, id: i64, claim: &Claim, hand: &mut Hand<'_>) -> Result<(), Error> {
         let found = match TaskId::new(id) {
             Some(id) => task(self.connection, self.tenant, id)?,
             None => None,
         };
         let Some(mut task) = found else { return Ok(()) };
         let hot = Hot::of(&task);
-        if passed(&hot, self.now) {
-            if let Ok(step) = step(hot.id, &hot.terms, &hot.state, Command::Expire, self.now) {
-                self.write(&hot, &step)?;
-            }
-            return Ok(());
-        }
-        let Some(&token) = tokens.next() else { return Ok(()) };
+        let Some(&token) = hand.tokens.as_slice().first() else { return Ok(()) };
         let command = Command::Claim {
             worker: claim.worker.clone(),
             token: token.hash(),
@@ -171,7 +157,12 @@ impl Act<'_> {
         if let Ok(step) = step(hot.id, &hot.terms, &hot.state, command, self.now) {
             self.write(&hot, &step)?;
             task.state = step.state;
-            claimed.push(Claimed { task, token });
+            hand.bytes += size(&task);
+            hand.tokens.next();
+            hand.claimed.push(Claimed { task, token });
+        } else if let Ok(step) = step(hot.id, &hot.terms, &hot.state, Command::Expire, self.now) {
+            self.write(&hot, &step)?;
+            hand.ended += 1;
         }
         Ok(())
     }
@@ -207,8 +198,26 @@ impl Act<'_> {
     }
 }
 
-fn passed(hot: &Hot, now: Timestamp) -> bool {
-    [hot.terms.expires_at, hot.terms.deadline_at].into_iter().flatten().any(|at| at <= now)
+/// What a claim has got so far.
+struct Hand<'a> {
+    tokens: std::slice::Iter<'a, LeaseToken>,
+    claimed: Vec<Claimed>,
+    bytes: usize,
+    ended: u32,
+}
+
+impl Hand<'_> {
+    /// No more: the limit is reached, the answer is as large as one request may be, or so many tasks
+    /// were ended on the way that the neighbours in this transaction would wait.
+    fn is_full(&self) -> bool {
+        self.tokens.len() == 0 || self.bytes >= CLAIM_BYTES_MAX || self.ended >= SWEEP_MAX
+    }
+}
+
+/// What a task adds to an answer, in bytes.
+fn size(task: &taskflow_core::Task) -> usize {
+    let json = |json: &Option<taskflow_core::Json>| json.as_ref().map_or(0, |json| json.len());
+    json(&task.payload) + json(&task.state.checkpoint)
 }
 
 /// What can run out, each by the index that orders it.

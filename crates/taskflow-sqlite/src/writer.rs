@@ -108,12 +108,30 @@ impl Writer {
             }
         };
         let mut answers: Vec<Answered> = Vec::with_capacity(batch.len());
+        let mut lost = None;
         for waiting in batch {
             let (order, reply) = waiting.split();
-            answers.push((reply, carry_out(connection, &mut self.memory, order)));
+            let answer = match &lost {
+                None => carry_out(connection, &mut self.memory, order),
+                // Nothing of it was done, like everything else of this transaction.
+                Some(_) => Ok(Err(StoreError::Busy)),
+            };
+            match answer {
+                Ok(answer) => answers.push((reply, answer)),
+                Err(failure) => {
+                    answers.push((reply, Err(StoreError::Busy)));
+                    lost = Some(failure);
+                }
+            }
         }
-        let written = self.memory.write(connection).map_err(error::refused);
-        let done = written.and_then(|()| execute(connection, "COMMIT").map_err(error::uncommitted));
+        let done = match lost {
+            Some(failure) => Err(failure),
+            None => self
+                .memory
+                .write(connection)
+                .map_err(error::refused)
+                .and_then(|()| execute(connection, "COMMIT").map_err(error::uncommitted)),
+        };
         match done {
             Ok(()) => self.answer(answers),
             Err(failure) => self.fail(answers, &failure),
@@ -194,12 +212,13 @@ impl Writer {
     }
 }
 
-/// Carries out one command; its failure undoes it alone.
+/// Carries out one command; its failure undoes it alone. `Err` when that was not possible: SQLite took
+/// the whole transaction back (a full disk, an I/O error), or a savepoint could not be undone.
 fn carry_out(
     connection: &Connection,
     memory: &mut Memory,
     order: Order,
-) -> Result<Said, StoreError> {
+) -> Result<Result<Said, StoreError>, StoreError> {
     // One plain insert is one statement, which SQLite undoes by itself.
     let single = matches!(&order.what, What::Insert(batch)
         if matches!(batch.as_slice(), [new] if new.depends_on.is_empty() && new.unique.is_none()));
@@ -210,23 +229,24 @@ fn carry_out(
             .and_then(|()| perform(connection, memory, order))
             .and_then(|said| execute(connection, "RELEASE command").map(|()| said))
     };
-    match done {
+    let failure = match done {
         Ok(said) => {
             memory.keep();
-            Ok(said)
+            return Ok(Ok(said));
         }
-        Err(failure) => {
-            memory.undo();
-            if !single && !connection.is_autocommit() {
-                execute(connection, "ROLLBACK TO command")
-                    .and_then(|()| execute(connection, "RELEASE command"))
-                    .map_err(error::refused)?;
-            }
-            let failure = error::refused(failure);
-            tracing::error!(error = %Chain(&failure), "a command failed and was undone");
-            Err(failure)
-        }
+        Err(failure) => error::refused(failure),
+    };
+    if connection.is_autocommit() {
+        return Err(failure);
     }
+    memory.undo();
+    if !single {
+        execute(connection, "ROLLBACK TO command")
+            .and_then(|()| execute(connection, "RELEASE command"))
+            .map_err(error::refused)?;
+    }
+    tracing::error!(error = %Chain(&failure), "a command failed and was undone");
+    Ok(Err(failure))
 }
 
 fn perform(connection: &Connection, memory: &mut Memory, order: Order) -> Result<Said, Error> {

@@ -16,15 +16,13 @@ use crate::StoreError;
 pub struct Waiting<C, A> {
     /// What to do.
     pub command: C,
-    reply: oneshot::Sender<Result<A, StoreError>>,
-    bytes: usize,
-    held: Arc<AtomicUsize>,
+    reply: Reply<A>,
 }
 
 impl<C, A> Waiting<C, A> {
     /// Parts the command from its way back.
     pub fn split(self) -> (C, Reply<A>) {
-        (self.command, Reply { reply: self.reply, bytes: self.bytes, held: self.held })
+        (self.command, self.reply)
     }
 }
 
@@ -32,14 +30,26 @@ impl<C, A> Waiting<C, A> {
 #[derive(Debug)]
 pub struct Reply<A> {
     reply: oneshot::Sender<Result<A, StoreError>>,
+    held: Held,
+}
+
+/// Bytes that a command holds in the queue, given back when it is answered or lost.
+#[derive(Debug)]
+struct Held {
     bytes: usize,
-    held: Arc<AtomicUsize>,
+    all: Arc<AtomicUsize>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 impl<A> Reply<A> {
     /// Answers.
     pub fn send(self, answer: Result<A, StoreError>) {
-        self.held.fetch_sub(self.bytes, Ordering::Relaxed);
+        drop(self.held);
         // The caller may be gone; its command stands all the same.
         drop(self.reply.send(answer));
     }
@@ -70,7 +80,8 @@ impl<C, A> Batcher<C, A> {
     /// the command is carried out even if this future is dropped.
     pub async fn submit(&self, command: C, bytes: usize) -> Result<A, StoreError> {
         let answer = self.hand_over(command, bytes)?;
-        answer.await.unwrap_or(Err(StoreError::Unavailable))
+        // A flusher that goes away without an answer may have committed first.
+        answer.await.unwrap_or_else(|lost| Err(StoreError::Unknown(Box::new(lost))))
     }
 
     /// Hands `command` over without waiting for an answer; the same errors as `submit`.
@@ -84,20 +95,17 @@ impl<C, A> Batcher<C, A> {
         bytes: usize,
     ) -> Result<oneshot::Receiver<Result<A, StoreError>>, StoreError> {
         let before = self.held.fetch_add(bytes, Ordering::Relaxed);
+        let held = Held { bytes, all: Arc::clone(&self.held) };
         // A single command may be larger than what is left, so that nothing is refused for ever.
         if before > 0 && before + bytes > WRITER_QUEUE_BYTES_MAX {
-            self.held.fetch_sub(bytes, Ordering::Relaxed);
             return Err(StoreError::Busy);
         }
         let (reply, answer) = oneshot::channel();
-        let waiting = Waiting { command, reply, bytes, held: Arc::clone(&self.held) };
-        if let Err(refused) = self.queue.try_send(waiting) {
-            self.held.fetch_sub(bytes, Ordering::Relaxed);
-            return Err(match refused {
-                mpsc::error::TrySendError::Full(_) => StoreError::Busy,
-                mpsc::error::TrySendError::Closed(_) => StoreError::Unavailable,
-            });
-        }
+        let waiting = Waiting { command, reply: Reply { reply, held } };
+        self.queue.try_send(waiting).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => StoreError::Busy,
+            mpsc::error::TrySendError::Closed(_) => StoreError::Unavailable,
+        })?;
         Ok(answer)
     }
 }

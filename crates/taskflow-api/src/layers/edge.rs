@@ -8,11 +8,12 @@ use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::problem::{Problem, of_status};
+use crate::server::refuse::Refused;
 
 /// The header that carries the request id in both directions.
 pub(crate) static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -45,7 +46,7 @@ fn given(headers: &HeaderMap) -> Option<String> {
 /// The layer.
 pub(crate) async fn edge(
     State(ids): State<Arc<RequestIds>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let id = given(request.headers()).unwrap_or_else(|| ids.next());
@@ -53,9 +54,16 @@ pub(crate) async fn edge(
     let debug = tracing::enabled!(tracing::Level::DEBUG);
     // Only the path: a query may hold what should not be in a log.
     let target = (request.method().clone(), request.uri().clone());
-    let mut response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+    let refused = request.extensions_mut().remove::<Refused>();
+    let answering = async {
+        match refused {
+            Some(Refused(fault)) => Problem::new("bad-request", fault).into_response(),
+            None => next.run(request).await,
+        }
+    };
+    let mut response = match AssertUnwindSafe(answering).catch_unwind().await {
         Ok(response) => response,
-        Err(_) => axum::response::IntoResponse::into_response(Problem::new(
+        Err(_) => IntoResponse::into_response(Problem::new(
             "internal-error",
             "the server failed; the request id finds its log line",
         )),

@@ -14,7 +14,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tower::Service as _;
 
-use super::refuse::refuse;
+use super::refuse::{fault, problem, refused};
 use super::watch::{BodyLength, Watch};
 
 /// How long the request's body is, as its head says.
@@ -29,8 +29,9 @@ pub(super) async fn answer(
     request: Request<Incoming>,
     body: BodyLength,
 ) -> Result<Response<Answered>, Infallible> {
-    let response = match refuse(&request, body) {
-        Some(refusal) => refusal,
+    let response = match fault(&request, body) {
+        // The router's edge gives it an id and a log line; a router without one does not matter.
+        Some(fault) => problem(fault, router.call(refused(&request, fault)).await?),
         None => router.call(request).await?,
     };
     Ok(response.map(|inner| Answered { inner, watch }))

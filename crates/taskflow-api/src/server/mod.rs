@@ -7,7 +7,7 @@ mod answer;
 mod connection;
 mod framing;
 mod io;
-mod refuse;
+pub(crate) mod refuse;
 #[cfg(test)]
 mod tests;
 mod watch;

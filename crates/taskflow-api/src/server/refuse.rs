@@ -10,13 +10,22 @@ use serde_json::json;
 
 use super::watch::BodyLength;
 
-/// The answer to a request that must go no further, if it is one.
-pub(super) fn refuse<B>(request: &Request<B>, body: BodyLength) -> Option<Response> {
-    fault(request, body).map(problem)
+/// Marks a request of which only the refusal is left; the edge answers it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Refused(pub(crate) &'static str);
+
+/// What goes to the router instead of a refused request: nothing of it but its own id.
+pub(super) fn refused<B>(request: &Request<B>, fault: &'static str) -> Request<Body> {
+    let mut empty = Request::new(Body::empty());
+    empty.extensions_mut().insert(Refused(fault));
+    if let Some(id) = request.headers().get("x-request-id") {
+        empty.headers_mut().insert("x-request-id", id.clone());
+    }
+    empty
 }
 
 /// What is wrong, as a sentence.
-fn fault<B>(request: &Request<B>, body: BodyLength) -> Option<&'static str> {
+pub(super) fn fault<B>(request: &Request<B>, body: BodyLength) -> Option<&'static str> {
     // `GET http://elsewhere/` and `CONNECT elsewhere:443` ask for a proxy, which this is not.
     if request.uri().authority().is_some() {
         return Some("The request target must be a path.");
@@ -37,14 +46,23 @@ fn fault<B>(request: &Request<B>, body: BodyLength) -> Option<&'static str> {
     None
 }
 
-/// The refusal as a problem document. The connection ends with it: whoever sent such a request
-/// may not mean by the next bytes what we would read in them.
-fn problem(detail: &str) -> Response {
+/// The refusal: the edge's answer, or one of our own when the router has no edge. The connection ends
+/// with it: whoever sent such a request may not mean by the next bytes what we would read in them.
+pub(super) fn problem(fault: &str, answered: Response) -> Response {
+    let mut response = match answered.status() {
+        StatusCode::BAD_REQUEST => answered,
+        _ => bare(fault),
+    };
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+fn bare(fault: &str) -> Response {
     let document = json!({
         "type": "/errors/bad-request",
         "title": "Bad request",
         "status": 400,
-        "detail": detail,
+        "detail": fault,
         "code": "bad-request",
     });
     let mut response = Response::new(Body::from(document.to_string()));
@@ -52,6 +70,5 @@ fn problem(detail: &str) -> Response {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }

@@ -37,9 +37,14 @@ impl Duty for Herald {
     }
 
     async fn tick(&mut self, now: Timestamp) -> Result<Duration, ServiceError> {
-        let from = self.told.unwrap_or(now.plus_seconds(-1.0));
-        // Forget first: what is expected while the store looks is heard afterwards.
-        self.bus.forget_due();
+        let mut from = self.told.unwrap_or(now.plus_seconds(-1.0));
+        // Take it first: what is expected while the store looks is heard afterwards. It may lie before
+        // what is told: its commit came after that look.
+        if let Some(expected) = self.bus.take_due(now) {
+            from = from.min(Timestamp::from_micros(expected.micros() - 1));
+        }
+        // So that a look that fails is made up for.
+        self.told = Some(from);
         let due = self.store.due(from, now).await?;
         self.told = Some(now);
         self.bus.ready(&due.ready, now);

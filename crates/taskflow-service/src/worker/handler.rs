@@ -120,6 +120,13 @@ impl Context {
     pub(crate) fn take_report(&self) -> Report {
         std::mem::take(&mut self.report.lock())
     }
+
+    /// Puts back what could not be delivered, unless something newer was reported.
+    pub(crate) fn report_again(&self, progress: Option<Progress>, checkpoint: Option<Json>) {
+        let mut report = self.report.lock();
+        report.progress = report.progress.take().or(progress);
+        report.checkpoint = report.checkpoint.take().or(checkpoint);
+    }
 }
 
 /// Runs tasks of one kind. Delivery is at least once: make effects idempotent, for instance by

@@ -2,12 +2,13 @@
 //! brings back that a lease is gone.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use taskflow_core::LeaseToken;
 use taskflow_store::{Extend, Extended};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::handler::Context;
@@ -50,19 +51,22 @@ impl Heart {
         self.0.lock().remove(&key);
     }
 
-    /// Beats for ever.
-    pub(crate) async fn beat(self: Arc<Self>, source: Arc<dyn WorkSource>) {
+    /// Beats until nobody has the heart any more.
+    pub(crate) async fn beat(heart: Weak<Self>, source: Arc<dyn WorkSource>) {
         let mut ticks = tokio::time::interval(LOOK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let due = self.due();
+            let Some(heart) = heart.upgrade() else { return };
+            let due = heart.due();
             for part in due.chunks(BATCH) {
                 let batch = part.iter().map(|(_, extend)| extend.clone()).collect();
                 match source.heartbeat(batch).await {
-                    Ok(answers) => self.take(part, &answers),
-                    // The lease has two more thirds to live; the next look tries again.
-                    Err(error) => tracing::warn!(error = %error, "heartbeats failed; trying again"),
+                    Ok(answers) => heart.take(part, &answers),
+                    Err(error) => {
+                        tracing::warn!(error = %error, "heartbeats failed; trying again");
+                        heart.again(part);
+                    }
                 }
             }
         }
@@ -89,6 +93,17 @@ impl Heart {
             }
         }
         due
+    }
+
+    /// The lease has two more thirds to live; the next look tries again.
+    fn again(&self, part: &[(Key, Extend)]) {
+        let mut jobs = self.0.lock();
+        for (key, extend) in part {
+            if let Some(job) = jobs.get_mut(key) {
+                job.next = Instant::now();
+                job.cx.report_again(extend.progress.clone(), extend.checkpoint.clone());
+            }
+        }
     }
 
     fn take(&self, part: &[(Key, Extend)], answers: &[Extended]) {

@@ -27,6 +27,8 @@ use source::WorkSource;
 const CLAIM_WAIT: Duration = Duration::from_secs(20);
 /// Most jobs taken by one claim: more would only wait here for a slot.
 const CLAIM_MAX: u32 = 100;
+/// From a claim to the next when the source answered empty without waiting, as one that stops does.
+const CLAIM_PAUSE: Duration = Duration::from_millis(100);
 /// After a claim that failed.
 const CLAIM_RETRY: Duration = Duration::from_millis(500);
 /// How long handlers get after they were told to stop.
@@ -51,10 +53,15 @@ impl Worker {
         let slots = Arc::new(Semaphore::new(self.concurrency));
         let (finisher, finishing) = Finisher::start(Arc::clone(&self.source));
         let heart = Arc::new(Heart::default());
-        let beating = tokio::spawn(Arc::clone(&heart).beat(Arc::clone(&self.source)));
+        let beating = tokio::spawn(Heart::beat(Arc::downgrade(&heart), Arc::clone(&self.source)));
         let leave = CancellationToken::new();
-        let runner =
-            Arc::new(Runner { registry: self.registry, heart, finisher, leave: leave.clone() });
+        let runner = Arc::new(Runner {
+            source: Arc::clone(&self.source),
+            registry: self.registry,
+            heart,
+            finisher,
+            leave: leave.clone(),
+        });
         let running = TaskTracker::new();
         tokio::select! {
             () = stop.cancelled() => {}
@@ -92,7 +99,12 @@ async fn claim_for_ever(
             held.push(more);
         }
         let limit = u32::try_from(held.len()).unwrap_or(CLAIM_MAX);
+        let asked = tokio::time::Instant::now();
         match source.claim(limit, CLAIM_WAIT).await {
+            Ok(assignments) if assignments.is_empty() => {
+                drop(held);
+                tokio::time::sleep_until(asked + CLAIM_PAUSE).await;
+            }
             Ok(assignments) => {
                 for assignment in assignments {
                     let slot = held.pop();

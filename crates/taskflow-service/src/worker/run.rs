@@ -1,9 +1,10 @@
 //! Runs one job: handler, time limit, panic, cancellation, and the answer's way back.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use taskflow_core::Finish;
-use taskflow_store::FinishTask;
+use taskflow_core::{Finish, LeaseToken, TaskId};
+use taskflow_store::{Extend, FinishTask};
 use tokio_util::sync::CancellationToken;
 
 use super::STOP_GRACE;
@@ -11,12 +12,13 @@ use super::finisher::Finisher;
 use super::handler::{Answer, Context};
 use super::heart::Heart;
 use super::registry::Registry;
-use super::source::Assignment;
+use super::source::{Assignment, WorkSource};
 
 /// What every job of a worker shares.
 pub(crate) struct Runner {
+    pub(crate) source: Arc<dyn WorkSource>,
     pub(crate) registry: Registry,
-    pub(crate) heart: std::sync::Arc<Heart>,
+    pub(crate) heart: Arc<Heart>,
     pub(crate) finisher: Finisher,
     /// Fires when the worker leaves and jobs are given back.
     pub(crate) leave: CancellationToken,
@@ -44,15 +46,15 @@ impl Runner {
         };
         let cancel = CancellationToken::new();
         let lost = CancellationToken::new();
-        let cx = Context::new(std::sync::Arc::clone(&job), cancel.clone());
+        let cx = Context::new(Arc::clone(&job), cancel.clone());
+        let left = cx.clone();
         let key = (job.id, job.attempt);
         self.heart.add(key, token, lease_seconds, cx.clone(), lost.clone());
         let mut handling = tokio::spawn(async move { handler.run(cx).await });
         let stopped = tokio::select! {
             ended = &mut handling => {
                 self.heart.remove(key);
-                let finish = finish_of(ended);
-                return self.finisher.report(FinishTask { id: job.id, token, finish });
+                return self.report(job.id, token, &left, finish_of(ended)).await;
             }
             () = time_out(job.timeout_seconds) => {
                 Stopped::TimedOut(job.timeout_seconds.unwrap_or(0))
@@ -85,7 +87,21 @@ impl Runner {
                 _ => Finish::Interrupted,
             },
         };
-        self.finisher.report(FinishTask { id: job.id, token, finish });
+        self.report(job.id, token, &left, finish).await;
+    }
+
+    /// Reports an end. A checkpoint that no heartbeat has carried yet goes first: it is what the next
+    /// attempt starts from.
+    async fn report(&self, id: TaskId, token: LeaseToken, left: &Context, finish: Finish) {
+        let report = left.take_report();
+        if report.checkpoint.is_some() && !matches!(finish, Finish::Completed { .. }) {
+            let (progress, checkpoint) = (report.progress, report.checkpoint);
+            let last = Extend { id, token, progress, checkpoint };
+            if let Err(error) = self.source.heartbeat(vec![last]).await {
+                tracing::warn!(task.id = id.get(), error = %error, "a last checkpoint is lost");
+            }
+        }
+        self.finisher.report(FinishTask { id, token, finish });
     }
 }
 

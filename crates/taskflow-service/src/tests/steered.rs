@@ -1,0 +1,164 @@
+//! A store that counts its calls, fails when it is told to, and holds answers back. It changes nothing
+//! of what the store under it answers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use taskflow_core::{Attempt, NewTask, Task, TaskId, TenantId, Timestamp};
+use taskflow_store::{
+    Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Hints, Inserted, Page, Store,
+    StoreError, Sync, Synced, TaskStore, WorkStore,
+};
+use tokio::sync::watch;
+
+pub(super) struct Steered {
+    inner: Arc<dyn Store>,
+    /// Claims asked for.
+    claims: AtomicU32,
+    /// Looks at what comes due.
+    dues: AtomicU32,
+    /// How many looks at what comes due fail from now on.
+    failing: AtomicU32,
+    /// How long a look at what comes due takes.
+    due_takes: Mutex<Duration>,
+    /// Whether answers to claims are held back.
+    held: watch::Sender<bool>,
+}
+
+impl Steered {
+    pub(super) fn over(inner: Arc<dyn Store>) -> Self {
+        Self {
+            inner,
+            claims: AtomicU32::new(0),
+            dues: AtomicU32::new(0),
+            failing: AtomicU32::new(0),
+            due_takes: Mutex::new(Duration::ZERO),
+            held: watch::Sender::new(false),
+        }
+    }
+
+    pub(super) fn claims(&self) -> u32 {
+        self.claims.load(SeqCst)
+    }
+
+    pub(super) fn dues(&self) -> u32 {
+        self.dues.load(SeqCst)
+    }
+
+    pub(super) fn fail_dues(&self, n: u32) {
+        self.failing.store(n, SeqCst);
+    }
+
+    pub(super) fn let_due_take(&self, time: Duration) {
+        *self.due_takes.lock() = time;
+    }
+
+    /// From now on claims are carried out but not answered.
+    pub(super) fn hold(&self) {
+        self.held.send_replace(true);
+    }
+
+    pub(super) fn let_go(&self) {
+        self.held.send_replace(false);
+    }
+}
+
+#[async_trait]
+impl TaskStore for Steered {
+    async fn insert(
+        &self,
+        scope: TenantId,
+        batch: Vec<NewTask>,
+        now: Timestamp,
+    ) -> Result<Answers<Inserted>, StoreError> {
+        self.inner.insert(scope, batch, now).await
+    }
+
+    async fn get(
+        &self,
+        scope: TenantId,
+        ids: Vec<TaskId>,
+    ) -> Result<Vec<Option<Task>>, StoreError> {
+        self.inner.get(scope, ids).await
+    }
+
+    async fn list(&self, scope: TenantId, page: Page) -> Result<Vec<Task>, StoreError> {
+        self.inner.list(scope, page).await
+    }
+
+    async fn edit(
+        &self,
+        scope: TenantId,
+        batch: Vec<Edit>,
+        now: Timestamp,
+    ) -> Result<Answers<Edited>, StoreError> {
+        self.inner.edit(scope, batch, now).await
+    }
+
+    async fn delete(
+        &self,
+        scope: TenantId,
+        batch: Vec<Delete>,
+        now: Timestamp,
+    ) -> Result<Answers<Deleted>, StoreError> {
+        self.inner.delete(scope, batch, now).await
+    }
+
+    async fn count(&self, scope: TenantId) -> Result<Counts, StoreError> {
+        self.inner.count(scope).await
+    }
+
+    async fn attempts(
+        &self,
+        scope: TenantId,
+        id: TaskId,
+    ) -> Result<Option<Vec<Attempt>>, StoreError> {
+        self.inner.attempts(scope, id).await
+    }
+}
+
+#[async_trait]
+impl WorkStore for Steered {
+    async fn sync(
+        &self,
+        scope: TenantId,
+        sync: Sync,
+        now: Timestamp,
+    ) -> Result<Synced, StoreError> {
+        if sync.claim.is_none() {
+            return self.inner.sync(scope, sync, now).await;
+        }
+        let synced = self.inner.sync(scope, sync, now).await;
+        self.claims.fetch_add(1, SeqCst);
+        let mut held = self.held.subscribe();
+        held.wait_for(|held| !held).await.expect("the sender is in this store");
+        synced
+    }
+
+    async fn expire(&self, now: Timestamp, limit: u32) -> Result<Answers<Expired>, StoreError> {
+        self.inner.expire(now, limit).await
+    }
+
+    async fn due(&self, after: Timestamp, until: Timestamp) -> Result<Due, StoreError> {
+        self.dues.fetch_add(1, SeqCst);
+        if self.failing.load(SeqCst) > 0 {
+            self.failing.fetch_sub(1, SeqCst);
+            return Err(StoreError::Busy);
+        }
+        let due = self.inner.due(after, until).await;
+        let time = *self.due_takes.lock();
+        if !time.is_zero() {
+            tokio::time::sleep(time).await;
+        }
+        due
+    }
+}
+
+impl Store for Steered {
+    fn hints(&self) -> Hints {
+        self.inner.hints()
+    }
+}
