@@ -46,7 +46,7 @@ pub enum Command {
     Move(Status),
     /// A parent completed.
     Unblock,
-    /// A parent failed, was cancelled or deleted.
+    /// A parent failed or was cancelled.
     ParentLost(TaskId),
 }
 
@@ -184,6 +184,9 @@ impl Subject<'_> {
     fn complete(&self, result: Option<Json>) -> Step {
         let mut state = self.ended(Status::Completed);
         state.result = result;
+        if let Some(progress) = &mut state.progress {
+            progress.percent = 100.0;
+        }
         self.release(&mut state, Outcome::Completed);
         // Its history entry is the row itself until a retry writes it down.
         changed(state, None)

@@ -1,6 +1,7 @@
 //! The command line: one program, several commands; every setting is a flag too.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
@@ -8,6 +9,9 @@ use crate::commands::{self, bench::BenchOptions};
 use crate::config::settings::SETTINGS;
 use crate::config::{Config, Sources};
 use crate::logging;
+
+/// How long threads that are still busy are waited for at the end.
+const LAST_THREADS: Duration = Duration::from_secs(1);
 
 /// Parses the arguments and runs the command. The exit code is 0 when it did what was asked, 1 when it
 /// could not, 2 when the arguments or the configuration are wrong.
@@ -53,7 +57,11 @@ fn with_config(name: &str, matches: &ArgMatches) -> ExitCode {
 }
 
 fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(command)
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = runtime.block_on(command);
+    // What still runs on a thread of its own, a name look-up say, must not hold the end up.
+    runtime.shutdown_timeout(LAST_THREADS);
+    done
 }
 
 fn report(done: anyhow::Result<()>) -> ExitCode {

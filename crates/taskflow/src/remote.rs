@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use async_trait::async_trait;
+use reqwest::header::HeaderValue;
 use reqwest::{Client, Url};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,9 +16,11 @@ use taskflow_core::{
     Finish, Json, Kind, LeaseToken, QueueName, Status, TaskId, Timestamp, WorkerName,
 };
 use taskflow_service::worker::handler::Job;
-use taskflow_service::worker::source::{Assignment, SourceError, WorkSource};
+use taskflow_service::worker::source::{Assignment, SourceError, WorkSource, ends_in};
 use taskflow_store::{Extend, Extended, FinishTask, Finished, Receipt};
 
+/// Longest wait for a connection.
+const CONNECT: Duration = Duration::from_secs(5);
 /// Longest wait for an answer beyond the wait that was asked for.
 const ANSWER: Duration = Duration::from_secs(15);
 
@@ -25,7 +28,7 @@ const ANSWER: Duration = Duration::from_secs(15);
 pub struct Remote {
     client: Client,
     sync: Url,
-    key: Option<String>,
+    key: Option<HeaderValue>,
     queues: Vec<QueueName>,
     kinds: Vec<Kind>,
 }
@@ -112,6 +115,8 @@ struct Claimed {
     attempt: u32,
     max_attempts: u32,
     timeout_seconds: Option<u32>,
+    deadline_at: Option<String>,
+    started_at: Option<String>,
     lease_seconds: u32,
     created_at: String,
     lease_token: String,
@@ -140,7 +145,12 @@ impl Remote {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         // Another part of the program may have installed it already; both are the same.
         drop(rustls::crypto::CryptoProvider::install_default((*provider).clone()));
-        let client = Client::builder().no_proxy().build()?;
+        let client = Client::builder().no_proxy().connect_timeout(CONNECT).build()?;
+        let key = key.map(|key| HeaderValue::from_str(&key)).transpose();
+        let mut key = key.context("API_KEY cannot be sent in a header")?;
+        if let Some(key) = &mut key {
+            key.set_sensitive(true);
+        }
         Ok(Self { client, sync, key, queues, kinds })
     }
 
@@ -150,10 +160,13 @@ impl Remote {
     }
 
     async fn call(&self, report: &Report<'_>, wait: Duration) -> Result<Synced, SourceError> {
-        let failed = |error: reqwest::Error| SourceError(format!("{}", error.without_url()));
+        // With all its causes, but without the URL.
+        let failed = |error: reqwest::Error| {
+            SourceError(format!("{:#}", anyhow::Error::from(error.without_url())))
+        };
         let mut request = self.client.post(self.sync.clone()).timeout(wait + ANSWER).json(report);
         if let Some(key) = &self.key {
-            request = request.header("X-API-Key", key);
+            request = request.header("X-API-Key", key.clone());
         }
         let response = request.send().await.map_err(failed)?;
         let status = response.status();
@@ -219,9 +232,12 @@ fn assignment(claimed: Claimed) -> Result<Assignment, SourceError> {
         created_at: Timestamp::parse(&claimed.created_at)
             .map_err(|_| not_understood("created_at"))?,
     };
+    let instant = |text: Option<String>| text.and_then(|text| Timestamp::parse(&text).ok());
+    let started_at = instant(claimed.started_at).unwrap_or(job.created_at);
+    let ends_in = ends_in(job.timeout_seconds, instant(claimed.deadline_at), started_at);
     let token =
         LeaseToken::from_wire(&claimed.lease_token).ok_or_else(|| not_understood("lease_token"))?;
-    Ok(Assignment { job: Arc::new(job), token, lease_seconds: claimed.lease_seconds })
+    Ok(Assignment { job: Arc::new(job), token, lease_seconds: claimed.lease_seconds, ends_in })
 }
 
 /// A stored JSON text as it is, digit by digit.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use taskflow_core::limits::PROGRESS_MESSAGE_CHARS_MAX;
 use taskflow_core::task::Progress;
 use taskflow_core::{Json, TaskId, Timestamp};
 use tokio_util::sync::CancellationToken;
@@ -107,8 +108,11 @@ impl Context {
     /// Says how far the attempt is, 0 to 100; the next heartbeat carries it.
     pub fn progress(&self, percent: f64, message: Option<&str>) {
         let percent = if percent.is_finite() { percent.clamp(0.0, 100.0) } else { 0.0 };
-        self.report.lock().progress =
-            Some(Progress { percent, message: message.map(str::to_owned) });
+        // As the API bounds it: one line, no U+0000.
+        let line = |text: &str| {
+            text.replace('\0', "\u{FFFD}").chars().take(PROGRESS_MESSAGE_CHARS_MAX).collect()
+        };
+        self.report.lock().progress = Some(Progress { percent, message: message.map(line) });
     }
 
     /// Leaves a value for the next attempt; the next heartbeat carries it.

@@ -16,6 +16,8 @@ use super::source::{Key, WorkSource};
 
 /// How often it looks for beats that are due: a third of the shortest lease of one second.
 const LOOK: Duration = Duration::from_millis(250);
+/// However long its lease, a job beats this often: a cancel is heard of by the next beat.
+const AT_LEAST: Duration = Duration::from_secs(5);
 /// Most heartbeats in one call.
 const BATCH: usize = 100;
 
@@ -41,7 +43,7 @@ impl Heart {
         cx: Context,
         lost: CancellationToken,
     ) {
-        let every = Duration::from_secs(lease_seconds.into()) / 3;
+        let every = (Duration::from_secs(lease_seconds.into()) / 3).min(AT_LEAST);
         let next = Instant::now() + every;
         self.0.lock().insert(key, Beating { token, every, next, cx, lost });
     }

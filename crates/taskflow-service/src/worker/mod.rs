@@ -29,8 +29,12 @@ const CLAIM_WAIT: Duration = Duration::from_secs(20);
 const CLAIM_MAX: u32 = 100;
 /// From a claim to the next when the source answered empty without waiting, as one that stops does.
 const CLAIM_PAUSE: Duration = Duration::from_millis(100);
-/// After a claim that failed.
+/// After a claim that failed, doubled each time.
 const CLAIM_RETRY: Duration = Duration::from_millis(500);
+/// At the latest after this.
+const CLAIM_RETRY_MAX: Duration = Duration::from_secs(5);
+/// How long a worker that stops goes on trying to deliver its last reports.
+const LAST_REPORTS: Duration = Duration::from_secs(5);
 /// How long handlers get after they were told to stop.
 pub(crate) const STOP_GRACE: Duration = Duration::from_secs(1);
 
@@ -51,8 +55,9 @@ impl Worker {
     /// the rest uncounted, and returns when every report is in.
     pub async fn run(self, stop: CancellationToken, grace: Duration) {
         let slots = Arc::new(Semaphore::new(self.concurrency));
-        let (finisher, finishing) = Finisher::start(Arc::clone(&self.source));
         let heart = Arc::new(Heart::default());
+        let (finisher, mut finishing) =
+            Finisher::start(Arc::clone(&self.source), Arc::clone(&heart));
         let beating = tokio::spawn(Heart::beat(Arc::downgrade(&heart), Arc::clone(&self.source)));
         let leave = CancellationToken::new();
         let runner = Arc::new(Runner {
@@ -74,8 +79,10 @@ impl Worker {
             running.wait().await;
         }
         drop(runner);
-        if finishing.await.is_err() {
-            tracing::error!("the worker's reports could not be delivered");
+        if tokio::time::timeout(LAST_REPORTS, &mut finishing).await.is_err() {
+            // The leases end by themselves.
+            finishing.abort();
+            tracing::error!("the worker's last reports could not be delivered");
         }
         beating.abort();
     }
@@ -87,6 +94,7 @@ async fn claim_for_ever(
     runner: &Arc<Runner>,
     running: &TaskTracker,
 ) {
+    let mut pause = CLAIM_RETRY;
     loop {
         // The semaphore is never closed, so an error cannot happen; waiting for ever is the answer.
         let Ok(first) = Arc::clone(slots).acquire_owned().await else {
@@ -102,10 +110,12 @@ async fn claim_for_ever(
         let asked = tokio::time::Instant::now();
         match source.claim(limit, CLAIM_WAIT).await {
             Ok(assignments) if assignments.is_empty() => {
+                pause = CLAIM_RETRY;
                 drop(held);
                 tokio::time::sleep_until(asked + CLAIM_PAUSE).await;
             }
             Ok(assignments) => {
+                pause = CLAIM_RETRY;
                 for assignment in assignments {
                     let slot = held.pop();
                     let runner = Arc::clone(runner);
@@ -118,7 +128,8 @@ async fn claim_for_ever(
             Err(error) => {
                 tracing::warn!(error = %error, "a claim failed; trying again");
                 drop(held);
-                tokio::time::sleep(CLAIM_RETRY).await;
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(CLAIM_RETRY_MAX);
             }
         }
     }

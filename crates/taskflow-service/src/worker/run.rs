@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use taskflow_core::{Finish, LeaseToken, TaskId};
+use taskflow_core::limits::DELAY_SECONDS_MAX;
+use taskflow_core::{Finish, LeaseToken};
 use taskflow_store::{Extend, FinishTask};
 use tokio_util::sync::CancellationToken;
 
@@ -12,7 +13,7 @@ use super::finisher::Finisher;
 use super::handler::{Answer, Context};
 use super::heart::Heart;
 use super::registry::Registry;
-use super::source::{Assignment, WorkSource};
+use super::source::{Assignment, Key, WorkSource};
 
 /// What every job of a worker shares.
 pub(crate) struct Runner {
@@ -26,7 +27,7 @@ pub(crate) struct Runner {
 
 /// Why a job was stopped from outside.
 enum Stopped {
-    TimedOut(u32),
+    TimedOut(Duration),
     Leaving,
     LeaseGone,
 }
@@ -34,31 +35,25 @@ enum Stopped {
 impl Runner {
     /// Runs one job and reports it.
     pub(crate) async fn run(&self, assignment: Assignment) {
-        let Assignment { job, token, lease_seconds } = assignment;
+        let Assignment { job, token, lease_seconds, ends_in } = assignment;
+        let key = (job.id, job.attempt);
         let Some(handler) = self.registry.get(&job.kind) else {
             // A source hands out only kinds that it was asked for.
             tracing::error!(task.id = job.id.get(), task.kind = job.kind, "no handler for a job");
-            return self.finisher.report(FinishTask {
-                id: job.id,
-                token,
-                finish: Finish::Released,
-            });
+            let finish = FinishTask { id: job.id, token, finish: Finish::Released };
+            return self.finisher.report(key, finish);
         };
         let cancel = CancellationToken::new();
         let lost = CancellationToken::new();
         let cx = Context::new(Arc::clone(&job), cancel.clone());
         let left = cx.clone();
-        let key = (job.id, job.attempt);
         self.heart.add(key, token, lease_seconds, cx.clone(), lost.clone());
         let mut handling = tokio::spawn(async move { handler.run(cx).await });
         let stopped = tokio::select! {
             ended = &mut handling => {
-                self.heart.remove(key);
-                return self.report(job.id, token, &left, finish_of(ended)).await;
+                return self.report(key, token, &left, finish_of(ended)).await;
             }
-            () = time_out(job.timeout_seconds) => {
-                Stopped::TimedOut(job.timeout_seconds.unwrap_or(0))
-            }
+            limit = time_out(ends_in) => Stopped::TimedOut(limit),
             () = self.leave.cancelled() => Stopped::Leaving,
             () = lost.cancelled() => Stopped::LeaseGone,
         };
@@ -68,16 +63,16 @@ impl Runner {
             // A handler that does not listen is dropped at its next await; its slot is free now.
             handling.abort();
         }
-        self.heart.remove(key);
         let finish = match stopped {
             Stopped::LeaseGone => {
+                self.heart.remove(key);
                 return tracing::info!(
                     task.id = job.id.get(),
                     "a job was stopped: its lease is gone"
                 );
             }
-            Stopped::TimedOut(seconds) => Finish::Failed {
-                error: format!("the attempt timed out after {seconds} s"),
+            Stopped::TimedOut(limit) => Finish::Failed {
+                error: format!("the attempt timed out after {} s", limit.as_secs_f64().round()),
                 retryable: true,
                 retry_after: None,
             },
@@ -87,12 +82,13 @@ impl Runner {
                 _ => Finish::Interrupted,
             },
         };
-        self.report(job.id, token, &left, finish).await;
+        self.report(key, token, &left, finish).await;
     }
 
     /// Reports an end. A checkpoint that no heartbeat has carried yet goes first: it is what the next
     /// attempt starts from.
-    async fn report(&self, id: TaskId, token: LeaseToken, left: &Context, finish: Finish) {
+    async fn report(&self, key: Key, token: LeaseToken, left: &Context, finish: Finish) {
+        let id = key.0;
         let report = left.take_report();
         if report.checkpoint.is_some() && !matches!(finish, Finish::Completed { .. }) {
             let (progress, checkpoint) = (report.progress, report.checkpoint);
@@ -101,7 +97,7 @@ impl Runner {
                 tracing::warn!(task.id = id.get(), error = %error, "a last checkpoint is lost");
             }
         }
-        self.finisher.report(FinishTask { id, token, finish });
+        self.finisher.report(key, FinishTask { id, token, finish });
     }
 }
 
@@ -109,14 +105,19 @@ fn finish_of(ended: Result<Answer, tokio::task::JoinError>) -> Finish {
     match ended {
         Ok(Answer::Completed(result)) => Finish::Completed { result },
         Ok(Answer::Failed { error, retryable, retry_after }) => {
-            Finish::Failed { error, retryable, retry_after }
+            Finish::Failed { error, retryable, retry_after: retry_after.map(bounded) }
         }
-        Ok(Answer::Snoozed(delay)) => Finish::Snoozed { delay },
+        Ok(Answer::Snoozed(delay)) => Finish::Snoozed { delay: bounded(delay) },
         Ok(Answer::Released) => Finish::Released,
         Err(failure) => {
             Finish::Failed { error: panic_text(failure), retryable: true, retry_after: None }
         }
     }
+}
+
+/// A handler's seconds within what the API takes; what is no number is none.
+fn bounded(seconds: f64) -> f64 {
+    if seconds.is_nan() { 0.0 } else { seconds.clamp(0.0, DELAY_SECONDS_MAX) }
 }
 
 fn panic_text(failure: tokio::task::JoinError) -> String {
@@ -131,9 +132,10 @@ fn panic_text(failure: tokio::task::JoinError) -> String {
     }
 }
 
-async fn time_out(seconds: Option<u32>) {
-    match seconds {
-        Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds.into())).await,
+async fn time_out(limit: Option<Duration>) -> Duration {
+    match limit {
+        Some(limit) => tokio::time::sleep(limit).await,
         None => std::future::pending().await,
     }
+    limit.unwrap_or_default()
 }

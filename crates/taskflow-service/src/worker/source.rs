@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use taskflow_core::{LeaseToken, TaskId, WorkerName};
+use taskflow_core::{LeaseToken, TaskId, Timestamp, WorkerName};
 use taskflow_store::{Claimed, Extend, Extended, FinishTask, Finished, Kinds};
 
 use super::handler::Job;
@@ -23,6 +23,22 @@ pub struct Assignment {
     pub token: LeaseToken,
     /// Length of the lease, in seconds.
     pub lease_seconds: u32,
+    /// When the attempt must be over, from its start: `timeout_seconds` or `deadline_at`, whichever
+    /// comes first.
+    pub ends_in: Option<Duration>,
+}
+
+/// How long an attempt may take that started at `started_at`.
+pub fn ends_in(
+    timeout_seconds: Option<u32>,
+    deadline_at: Option<Timestamp>,
+    started_at: Timestamp,
+) -> Option<Duration> {
+    let timeout = timeout_seconds.map(|seconds| Duration::from_secs(seconds.into()));
+    let deadline = deadline_at.map(|at| {
+        Duration::try_from_secs_f64(at.seconds_since(started_at)).unwrap_or(Duration::ZERO)
+    });
+    [timeout, deadline].into_iter().flatten().min()
 }
 
 /// The source could not be asked.
@@ -92,6 +108,8 @@ impl WorkSource for Local {
 fn assignment(claimed: Claimed) -> Assignment {
     let Claimed { task, token } = claimed;
     let lease_seconds = task.state.lease.as_ref().map_or(task.terms.lease_seconds, |l| l.seconds);
+    let (terms, started_at) = (&task.terms, task.state.started_at.unwrap_or(task.created_at));
+    let ends_in = ends_in(terms.timeout_seconds, terms.deadline_at, started_at);
     let job = Job {
         id: task.id,
         title: task.title,
@@ -104,7 +122,7 @@ fn assignment(claimed: Claimed) -> Assignment {
         timeout_seconds: task.terms.timeout_seconds,
         created_at: task.created_at,
     };
-    Assignment { job: Arc::new(job), token, lease_seconds }
+    Assignment { job: Arc::new(job), token, lease_seconds, ends_in }
 }
 
 /// Which attempt a report is about.

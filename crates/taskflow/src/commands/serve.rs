@@ -14,18 +14,19 @@ use super::signals;
 use crate::config::Config;
 use crate::wire;
 
-/// What answering the last requests may take beyond the jobs' own grace.
+/// What answering the last requests may take, within the jobs' own grace.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     raise_file_limit();
-    let store = wire::store(&config)?;
-    let services = wire::services(&config, store);
     let address = (config.http.host.as_str(), config.http.port);
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("HOST and PORT: cannot listen on {}:{}", address.0, address.1))?;
+    // Only a server that can listen makes a database file.
+    let store = wire::store(&config)?;
+    let services = wire::services(&config, store);
     let (stop, now) = (CancellationToken::new(), CancellationToken::new());
     signals::listen(&stop, &now)?;
     announce(&config, &listener)?;
