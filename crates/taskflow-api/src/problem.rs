@@ -190,7 +190,8 @@ pub struct ProblemBody<'a> {
 /// One field at fault.
 #[derive(Debug, Serialize, JsonSchema)]
 struct ProblemField<'a> {
-    /// JSON pointer (RFC 6901) into the body, or `?name` for a query parameter.
+    /// JSON pointer (RFC 6901) into the body, `?name` for a query parameter, or
+    /// `/task_id` or `/worker` for what a path names.
     pointer: &'a str,
     /// A stable word.
     code: &'a str,

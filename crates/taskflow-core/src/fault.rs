@@ -4,7 +4,8 @@
 /// One field at fault: where, which rule, and a sentence for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// JSON pointer (RFC 6901) into the body, or `?name` for a query parameter.
+    /// JSON pointer (RFC 6901) into the body, `?name` for a query parameter, or
+    /// `/task_id` or `/worker` for what a path names.
     pub pointer: String,
     /// Stable word in kebab-case.
     pub code: &'static str,

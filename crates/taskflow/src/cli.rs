@@ -6,9 +6,9 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use crate::commands::{self, bench::BenchOptions};
-use crate::config::settings::SETTINGS;
-use crate::config::{Config, Sources};
-use crate::logging;
+use crate::config::settings::{SETTINGS, Section, Setting};
+use crate::config::{Config, Database, Sources};
+use crate::{logging, wire};
 
 /// How long threads that are still busy are waited for at the end.
 const LAST_THREADS: Duration = Duration::from_secs(1);
@@ -19,15 +19,23 @@ pub fn run() -> ExitCode {
     let matches = command().get_matches();
     let (name, of_command) = matches.subcommand().unwrap_or(("serve", &matches));
     let done = match name {
-        "bench" => BenchOptions::from_arg_matches(of_command)
-            .map_err(Into::into)
-            .and_then(|options| block_on(commands::bench::run(options))),
+        "bench" => bench(of_command),
         "openapi" => commands::openapi::run(),
         "config" if of_command.get_flag("docs") => commands::config::run_docs(),
         "config" if of_command.get_flag("env-example") => commands::config::run_env_example(),
         _ => return with_config(name, of_command),
     };
     report(done)
+}
+
+/// The key comes from the configuration as everywhere, unless a flag names another.
+fn bench(matches: &ArgMatches) -> anyhow::Result<()> {
+    let mut options = BenchOptions::from_arg_matches(matches)?;
+    if options.api_key.is_none() {
+        let config = Config::load(Sources::of_process(Vec::new()))?;
+        options.api_key = config.auth.api_key.map(|key| key.expose().to_owned());
+    }
+    block_on(commands::bench::run(options))
 }
 
 fn with_config(name: &str, matches: &ArgMatches) -> ExitCode {
@@ -40,6 +48,10 @@ fn with_config(name: &str, matches: &ArgMatches) -> ExitCode {
     };
     if name == "config" {
         return report(commands::config::run(&config, matches.get_flag("json")));
+    }
+    if let Some(fault) = unusable(&config, matches, name) {
+        commands::complain(&fault);
+        return ExitCode::from(2);
     }
     logging::init(config.log.level, config.log.format);
     for warning in config.warnings() {
@@ -54,6 +66,18 @@ fn with_config(name: &str, matches: &ArgMatches) -> ExitCode {
         "seed" => block_on(commands::seed::run(config)),
         _ => block_on(commands::serve::run(config)),
     })
+}
+
+/// What the parser takes and this command cannot use: told like every other wrong configuration.
+fn unusable(config: &Config, matches: &ArgMatches, name: &str) -> Option<&'static str> {
+    let server = (name == "worker").then(|| matches.get_one::<String>("server")).flatten();
+    match server {
+        Some(url) if !matches!(url::Url::parse(url), Ok(url) if url.scheme().starts_with("http")) => {
+            Some("--server must be a URL such as http://127.0.0.1:8000")
+        }
+        None if matches!(config.database, Database::Postgres(_)) => Some(wire::NO_POSTGRES),
+        _ => None,
+    }
 }
 
 fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
@@ -76,7 +100,11 @@ fn report(done: anyhow::Result<()>) -> ExitCode {
 }
 
 fn command() -> Command {
-    let settings = || SETTINGS.iter().map(flag);
+    let of = |sections: &'static [Section]| {
+        SETTINGS.iter().filter(|s| !s.secret && sections.contains(&s.section)).map(flag)
+    };
+    let settings = || of(&Section::ALL);
+    let storage = || of(&[Section::Database, Section::Log]);
     let switch = |name: &'static str, help: &'static str| {
         Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
     };
@@ -98,8 +126,8 @@ fn command() -> Command {
                 )
                 .args(settings()),
         )
-        .subcommand(Command::new("migrate").about("Bring the database up to date").args(settings()))
-        .subcommand(Command::new("seed").about("Fill in sample tasks, once").args(settings()))
+        .subcommand(Command::new("migrate").about("Bring the database up to date").args(storage()))
+        .subcommand(Command::new("seed").about("Fill in sample tasks, once").args(storage()))
         .subcommand(
             Command::new("config")
                 .about("Print the effective configuration, secrets masked")
@@ -109,24 +137,27 @@ fn command() -> Command {
                 .args(settings()),
         )
         .subcommand(Command::new("openapi").about("Print the OpenAPI document"))
-        .subcommand(BenchOptions::augment_args(
-            Command::new("bench").about("Measure a running server"),
-        ))
+        .subcommand(
+            BenchOptions::augment_args(Command::new("bench")).about("Measure a running server"),
+        )
 }
 
-/// `WORKER_CONCURRENCY` is `--worker-concurrency`.
-fn flag(setting: &'static crate::config::settings::Setting) -> Arg {
+/// `WORKER_CONCURRENCY` is `--worker-concurrency`. Secrets have no flag: every user of the machine
+/// sees the command lines of the others.
+fn flag(setting: &'static Setting) -> Arg {
+    let about = setting.about.split_inclusive(". ").next().unwrap_or(setting.about).trim();
+    let default = setting.default_words.unwrap_or(setting.default);
     Arg::new(setting.name)
         .long(setting.name.to_ascii_lowercase().replace('_', "-"))
         .value_name("VALUE")
-        .help(setting.expected)
+        .help(format!("{about} [{}; default: {default}]", setting.name))
 }
 
 fn flags(matches: &ArgMatches) -> Vec<(String, String)> {
     SETTINGS
         .iter()
         .filter_map(|setting| {
-            let value = matches.get_one::<String>(setting.name)?;
+            let value = matches.try_get_one::<String>(setting.name).ok().flatten()?;
             Some((setting.name.to_owned(), value.clone()))
         })
         .collect()

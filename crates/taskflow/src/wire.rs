@@ -19,13 +19,15 @@ use taskflow_store::Store;
 use crate::config::sources::environment;
 use crate::config::{Config, CorsOrigins, Database};
 
+/// Said to whoever names PostgreSQL.
+pub const NO_POSTGRES: &str = "DATABASE_URL names PostgreSQL, which this version does not know yet; \
+                               use sqlite:///./taskflow.db";
+
 /// Opens the database that the configuration names and brings its schema up to date.
 pub fn store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     match &config.database {
         Database::Sqlite(path) => Ok(Arc::new(SqliteStore::open(path)?)),
-        Database::Postgres(_) => anyhow::bail!(
-            "DATABASE_URL names PostgreSQL, which this version does not know yet; use sqlite:///./taskflow.db"
-        ),
+        Database::Postgres(_) => anyhow::bail!(NO_POSTGRES),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `taskflow seed`: fills in sample tasks, once. They carry the tag `sample`; where one stands
 //! already, nothing is added.
 
+use taskflow_core::task::{OnConflict, UniqueKey};
 use taskflow_core::{Json, Kind, NewTask, Priority, Status, TaskPatch, Timestamp};
 use taskflow_service::words::{Filter, Page};
 use taskflow_service::{Actor, Services};
@@ -35,6 +36,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         return Ok(());
     }
     let now = services.clock.now();
+    if !first(&services, now).await? {
+        println!("the sample tasks are being added already; nothing was added");
+        return Ok(());
+    }
     let samples: Vec<NewTask> = EIGHT
         .iter()
         .map(|(title, description, priority)| NewTask {
@@ -45,7 +50,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         })
         .chain(lively(now)?)
         .collect();
-    let count = samples.len();
+    let count = samples.len() + 1;
     for sample in samples {
         let kind = sample.kind.clone();
         let task = services.tasks.create(Actor::DEFAULT, sample).await?.task;
@@ -57,6 +62,19 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     }
     println!("{count} sample tasks were added");
     Ok(())
+}
+
+/// Adds the first sample under a unique key: of two that run at once one goes on.
+async fn first(services: &Services, now: Timestamp) -> anyhow::Result<bool> {
+    let task = NewTask {
+        kind: Kind::parse(Kind::MANUAL)?,
+        payload: Some(Json::parse(r#"{"invoice": 4711}"#)?),
+        priority: Priority::Urgent,
+        tags: vec![TAG.into(), Kind::MANUAL.into()],
+        unique: Some(UniqueKey { key: "sample".into(), on_conflict: OnConflict::Return }),
+        ..NewTask::titled("Approve the invoice", now)
+    };
+    Ok(services.tasks.create(Actor::DEFAULT, task).await?.new)
 }
 
 async fn is_seeded(services: &Services) -> anyhow::Result<bool> {
@@ -108,9 +126,6 @@ fn lively(now: Timestamp) -> anyhow::Result<Vec<NewTask>> {
     {
         add(title, "log", "{}", &|task| task.run_at = now.plus_seconds(minutes * 60.0))?;
     }
-    add("Approve the invoice", "manual", r#"{"invoice": 4711}"#, &|task| {
-        task.priority = Priority::Urgent;
-    })?;
     add("Call the customer back", "manual", r#"{"phone": "555-0100"}"#, &|_| {})?;
     add("Waits for your own worker", "example.greet", r#"{"name": "Ada"}"#, &|_| {})?;
     Ok(tasks)

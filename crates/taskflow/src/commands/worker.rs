@@ -22,7 +22,10 @@ pub async fn run(config: Config, server: Option<String>) -> anyhow::Result<()> {
         }
     };
     tokio::select! {
-        done = work => done,
+        done = work => {
+            tracing::info!("stopped");
+            done
+        }
         () = now.cancelled() => Ok(()),
     }
 }
