@@ -206,7 +206,7 @@ fn the_printed_documents_are_the_ones_in_the_project() {
 fn a_worker_refuses_a_server_that_is_no_url() {
     let folder = folder();
     for server in ["127.0.0.1:8000", "ftp://127.0.0.1", "http://"] {
-        let err = run(&folder, &[], &["worker", "--server", server]).with(1).err;
+        let err = run(&folder, &[], &["worker", "--server", server]).with(2).err;
         holds(&err, &["--server"]);
     }
 }
@@ -216,7 +216,7 @@ fn postgres_is_refused_in_words_and_without_the_password() {
     let url = "postgresql+psycopg2://ada:swordfish@db.example/tasks";
     for command in ["serve", "worker", "migrate", "seed"] {
         let folder = folder();
-        let err = run(&folder, &[("DATABASE_URL", url), ("PORT", "0")], &[command]).with(1).err;
+        let err = run(&folder, &[("DATABASE_URL", url), ("PORT", "0")], &[command]).with(2).err;
         holds(&err, &["DATABASE_URL", "PostgreSQL"]);
         assert!(!err.contains("swordfish"), "{err}");
     }
