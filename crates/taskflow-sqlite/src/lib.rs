@@ -20,6 +20,3 @@ mod writer;
 pub use error::OpenError;
 pub use migrate::SCHEMA;
 pub use store::SqliteStore;
-
-#[cfg(test)]
-mod tests;
