@@ -216,7 +216,8 @@ impl Hand<'_> {
 
 /// What a task adds to an answer, in bytes.
 fn size(task: &taskflow_core::Task) -> usize {
-    let json = |json: &Option<taskflow_core::Json>| json.as_ref().map_or(0, |json| json.len());
+    let json =
+        |json: &Option<taskflow_core::Json>| json.as_ref().map_or(0, taskflow_core::Json::len);
     json(&task.payload) + json(&task.state.checkpoint)
 }
 
