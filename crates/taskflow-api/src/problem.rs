@@ -112,6 +112,12 @@ pub const CODES: &[(&str, StatusCode, &str, &str)] = &[
         "The input breaks rules; `errors` lists each field with its rule.",
     ),
     (
+        "page-too-large",
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "Page too large",
+        "The payloads and results of the page weigh more than 32 MiB. Ask for fewer tasks with `limit`.",
+    ),
+    (
         "too-many-waiters",
         StatusCode::TOO_MANY_REQUESTS,
         "Too many waiters",

@@ -58,6 +58,9 @@ pub const ATTEMPTS_KEPT: u32 = 100;
 pub const PAGE_MAX: u32 = 1000;
 /// Page size when none is asked for: the earlier service's default.
 pub const PAGE_DEFAULT: u32 = 100;
+/// Payloads, results and checkpoints of one page, in bytes; a heavier one is refused: an answer is built
+/// in memory.
+pub const PAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Largest `skip`: an offset is walked row by row; cursors are for the deep end.
 pub const SKIP_MAX: u32 = 1_000_000;
 

@@ -5,6 +5,7 @@ use crate::fault::Fault;
 use crate::json::Json;
 use crate::retry::RetryPolicy;
 use crate::status::{Priority, Status};
+use crate::step::hard_end;
 use crate::task::{State, Task};
 use crate::time::Timestamp;
 
@@ -82,6 +83,21 @@ impl Pinned {
 }
 
 impl TaskPatch {
+    /// Faults that only the task itself can tell: what is fixed at creation, and fewer attempts than a
+    /// live task has used already.
+    pub fn faults(&self, task: &Task) -> Vec<Fault> {
+        let mut faults = self.pinned.faults(task);
+        let used = task.state.attempts_used();
+        // A waiting task needs one more; a running one may be at its last.
+        let least = used + u32::from(task.state.status == Status::Pending);
+        let live = !task.state.status.is_ended();
+        if live && used > 0 && self.max_attempts.is_some_and(|attempts| attempts < least) {
+            let message = format!("must be at least {least}: {used} attempts are used already");
+            faults.push(Fault::new("/max_attempts", "out-of-range", message));
+        }
+        faults
+    }
+
     /// Writes the fields (not the status) into `task`; whether anything changed.
     /// `run_at` moves a pending task only: elsewhere it says when the task was due.
     pub fn apply(&self, task: &mut Task, now: Timestamp) -> bool {
@@ -107,6 +123,12 @@ impl TaskPatch {
             changed = true;
         }
         if changed {
+            // A running attempt is bound by its new end too.
+            if let (Some(end), Some(lease)) =
+                (hard_end(&task.terms, &task.state), &mut task.state.lease)
+            {
+                lease.until = lease.until.min(end.max(now));
+            }
             task.state.updated_at = now;
             task.state.version += 1;
         }

@@ -164,7 +164,7 @@ impl Subject<'_> {
             return Ok(Step { state: self.state.clone(), closed: None, changed: false });
         }
         self.held(token)?;
-        let late = self.hard_end(self.state).is_some_and(|end| end <= self.now);
+        let late = hard_end(self.terms, self.state).is_some_and(|end| end <= self.now);
         let mut step = match finish {
             Finish::Completed { result } => self.complete(result.clone()),
             Finish::Failed { error, retryable, retry_after } => {
@@ -248,7 +248,7 @@ impl Subject<'_> {
             (Status::InProgress, Some(lease)) if lease.until <= self.now => {
                 Ok(if passed(self.terms.deadline_at) {
                     self.fail(Outcome::TimedOut, "the deadline passed", false, None)
-                } else if passed(self.hard_end(self.state)) {
+                } else if passed(hard_end(self.terms, self.state)) {
                     self.fail(Outcome::TimedOut, "the attempt timed out", true, None)
                 } else {
                     let worker = self.state.worker.as_deref().unwrap_or("unknown");
@@ -365,16 +365,9 @@ impl Subject<'_> {
         })
     }
 
-    /// The instant beyond which no heartbeat carries the present attempt.
-    fn hard_end(&self, state: &State) -> Option<Timestamp> {
-        let timeout = self.terms.timeout_seconds.zip(state.started_at);
-        let timeout = timeout.map(|(seconds, start)| start.plus_seconds(f64::from(seconds)));
-        [timeout, self.terms.deadline_at].into_iter().flatten().min()
-    }
-
     fn lease_end(&self, state: &State, seconds: u32) -> Timestamp {
         let end = self.now.plus_seconds(f64::from(seconds));
-        self.hard_end(state).map_or(end, |hard| hard.min(end))
+        hard_end(self.terms, state).map_or(end, |hard| hard.min(end))
     }
 
     fn touched(&self) -> State {
@@ -415,6 +408,13 @@ impl Subject<'_> {
             error: error.map(str::to_owned),
         })
     }
+}
+
+/// The instant beyond which no heartbeat carries the present attempt.
+pub(crate) fn hard_end(terms: &Terms, state: &State) -> Option<Timestamp> {
+    let timeout = terms.timeout_seconds.zip(state.started_at);
+    let timeout = timeout.map(|(seconds, start)| start.plus_seconds(f64::from(seconds)));
+    [timeout, terms.deadline_at].into_iter().flatten().min()
 }
 
 fn changed(state: State, closed: Option<Attempt>) -> Step {

@@ -46,6 +46,9 @@ pub enum ServiceError {
         /// One that waits for it.
         child: TaskId,
     },
+    /// The page is heavier than `limits::PAGE_BYTES_MAX`.
+    #[error("the page is too large: ask for fewer tasks at a time")]
+    PageTooLarge,
     /// Too many claims wait already.
     #[error("too many claims wait already")]
     TooManyWaiters,
@@ -74,6 +77,7 @@ impl ServiceError {
             Self::LeaseLost(_) | Self::Cancelled(_) => "lease-lost",
             Self::KeyHeld(_) => "unique-key-held",
             Self::HasDependant { .. } => "has-dependants",
+            Self::PageTooLarge => "page-too-large",
             Self::TooManyWaiters => "too-many-waiters",
             Self::Busy => "busy",
             Self::StorageFull => "storage-full",
@@ -87,6 +91,7 @@ impl From<StoreError> for ServiceError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Busy | StoreError::Unavailable => Self::Busy,
+            StoreError::PageTooLarge => Self::PageTooLarge,
             StoreError::Full => Self::StorageFull,
             StoreError::Unknown(_) => Self::Unknown(error),
             StoreError::Corrupt(_) | StoreError::Failed(_) => Self::Internal(error),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::OpenError;
-use crate::migrate::unreadable;
+use crate::migrate::{check_owner, unreadable};
 
 /// How long a connection waits for another process's transaction.
 const BUSY: Duration = Duration::from_secs(5);
@@ -20,6 +20,14 @@ pub(crate) fn writer(path: &Path) -> Result<Connection, OpenError> {
     create(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = open(path, flags)?;
+    // SQLite falls back to reading without a word when it may not write.
+    if connection.is_readonly("main").map_err(|error| unreadable(error, path))? {
+        let source = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        return Err(OpenError::NotOpened { path: path.into(), source: Box::new(source) });
+    }
+    // Before anything is changed: a file of another program stays as it is.
+    check_owner(&connection, path)?;
+    check_whole(&connection, path)?;
     let pragmas = [
         ("journal_mode", "WAL"),
         ("synchronous", "FULL"),
@@ -57,6 +65,20 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Connection, OpenError> {
 fn set(connection: &Connection, pragmas: &[(&str, &str)], path: &Path) -> Result<(), OpenError> {
     for (name, value) in pragmas {
         connection.pragma_update(None, name, value).map_err(|error| unreadable(error, path))?;
+    }
+    Ok(())
+}
+
+/// A file that was closed in order is a whole number of pages; one that was not has its log beside it.
+fn check_whole(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let length = |path: &Path| std::fs::metadata(path).map_or(0, |meta| meta.len());
+    let page: u32 = connection
+        .pragma_query_value(None, "page_size", |row| row.get(0))
+        .map_err(|error| unreadable(error, path))?;
+    if length(Path::new(&log)) == 0 && length(path) % u64::from(page.max(512)) != 0 {
+        return Err(OpenError::Damaged(path.into()));
     }
     Ok(())
 }

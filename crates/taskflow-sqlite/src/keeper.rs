@@ -34,19 +34,20 @@ pub(crate) fn start(
 ) -> Result<JoinHandle<()>, OpenError> {
     let connection = connect::writer(&path)?;
     let wal = wal_path(&path);
+    let seen = version(&connection);
     std::thread::Builder::new()
         .name("taskflow-keeper".into())
-        .spawn(move || run(&connection, &wal, &stop, &writer))
+        .spawn(move || run(&connection, &wal, seen, &stop, &writer))
         .map_err(|source| OpenError::NotOpened { path, source: Box::new(source) })
 }
 
 fn run(
     connection: &Connection,
     wal: &Path,
+    mut seen: Option<i64>,
     stop: &Receiver<()>,
     writer: &Weak<Batcher<Order, Said>>,
 ) {
-    let mut seen = version(connection);
     while matches!(stop.recv_timeout(LOOK), Err(RecvTimeoutError::Timeout)) {
         let version = version(connection);
         if version != seen {

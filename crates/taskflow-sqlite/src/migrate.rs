@@ -18,7 +18,6 @@ pub const SCHEMA: i64 = STEPS.len() as i64;
 
 /// Applies what is missing. Safe when two processes start at once: one waits for the other.
 pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
-    check_owner(connection, path)?;
     let mut tries = 0;
     loop {
         let found = number(connection, "user_version", path)?;
@@ -39,11 +38,13 @@ pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Op
     }
 }
 
-fn check_owner(connection: &Connection, path: &Path) -> Result<(), OpenError> {
-    let id = number(connection, "application_id", path)?;
+/// Refuses a database of another program.
+pub(crate) fn check_owner(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    // In this order: another process may migrate in between, and does both in one commit.
     let tables: i64 = connection
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
         .map_err(|error| unreadable(error, path))?;
+    let id = number(connection, "application_id", path)?;
     if id == APPLICATION_ID || (id == 0 && tables == 0) {
         Ok(())
     } else {

@@ -162,7 +162,8 @@ impl TaskStore for SqliteStore {
     }
 
     async fn list(&self, scope: TenantId, page: Page) -> Result<Vec<Task>, StoreError> {
-        self.readers.read(move |connection| tasks::list(connection, scope, page)).await
+        let listed = self.readers.read(move |c| tasks::list(c, scope, page)).await?;
+        listed.ok_or(StoreError::PageTooLarge)
     }
 
     async fn edit(

@@ -1,7 +1,7 @@
 //! The room of tasks: SQL of insert, edit, delete and the reads.
 
 use rusqlite::{Connection, Error, OptionalExtension, params};
-use taskflow_core::limits::ATTEMPTS_KEPT;
+use taskflow_core::limits::{ATTEMPTS_KEPT, PAGE_BYTES_MAX};
 use taskflow_core::task::{OnConflict, UniqueKey};
 use taskflow_core::{
     Attempt, Command, Json, NewTask, Outcome, Priority, Status, Task, TaskId, TenantId, Timestamp,
@@ -146,7 +146,7 @@ impl Act<'_> {
         if edit.if_version.is_some_and(|version| version != new.state.version) {
             return Ok(Edited::Stale(new.state.version));
         }
-        let pinned = edit.patch.pinned.faults(&new);
+        let pinned = edit.patch.faults(&new);
         if !pinned.is_empty() {
             return Ok(Edited::Pinned(pinned));
         }
@@ -293,12 +293,13 @@ pub(crate) fn task(
         .optional()
 }
 
-/// One page, newest first: a merge of one index range per status and priority of the filter.
+/// One page, newest first: a merge of one index range per status and priority of the filter. None when
+/// it is heavier than `limits::PAGE_BYTES_MAX`.
 pub(crate) fn list(
     connection: &Connection,
     tenant: TenantId,
     page: Page,
-) -> Result<Vec<Task>, Error> {
+) -> Result<Option<Vec<Task>>, Error> {
     let ids: Vec<i64> = if page.filter == Filter::default() {
         connection
             .prepare_cached(
@@ -312,12 +313,17 @@ pub(crate) fn list(
             .query_map(params![tenant.0, page.limit, page.skip], |row| row.get(0))?
             .collect::<Result<_, _>>()?
     };
-    let tasks: Result<Vec<_>, _> = ids
-        .into_iter()
-        .filter_map(TaskId::new)
-        .filter_map(|id| task(connection, tenant, id).transpose())
-        .collect();
-    tasks
+    let (mut tasks, mut bytes) = (Vec::with_capacity(ids.len()), 0);
+    for id in ids.into_iter().filter_map(TaskId::new) {
+        let Some(task) = task(connection, tenant, id)? else { continue };
+        let json = |json: &Option<Json>| json.as_ref().map_or(0, Json::len);
+        bytes += json(&task.payload) + json(&task.state.result) + json(&task.state.checkpoint);
+        if bytes > PAGE_BYTES_MAX {
+            return Ok(None);
+        }
+        tasks.push(task);
+    }
+    Ok(Some(tasks))
 }
 
 /// The statement of a filtered list. Only numbers of enums go into the text, nothing of a caller's.

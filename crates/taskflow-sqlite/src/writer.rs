@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Error};
 use taskflow_core::{NewTask, TenantId, Timestamp};
@@ -57,8 +58,17 @@ pub(crate) fn start(
 ) -> std::io::Result<(Batcher<Order, Said>, JoinHandle<()>)> {
     let (batcher, batches) = batcher::channel();
     let runtime = tokio::runtime::Handle::try_current().ok();
-    let writer =
-        Writer { path, connection: Some(connection), memory: Memory::default(), hints, runtime };
+    let mut writer = Writer {
+        path,
+        connection: Some(connection),
+        memory: Memory::default(),
+        hints,
+        runtime,
+        place: None,
+        looked: None,
+    };
+    // Reads what there is, so that the first foreign write afterwards is known to be one.
+    writer.flush(Vec::new());
     let thread = std::thread::Builder::new()
         .name("taskflow-writer".into())
         .spawn(move || writer.run(batches))?;
@@ -73,14 +83,31 @@ struct Writer {
     hints: watch::Sender<u64>,
     /// Where the callers live.
     runtime: Option<tokio::runtime::Handle>,
+    /// The file that was opened, and when it was last seen at its path.
+    place: Option<(u64, u64)>,
+    looked: Option<Instant>,
+}
+
+/// How often the file's place is looked at: what is written in between can be lost with the file.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Which file a path names at present: device and inode.
+#[cfg(unix)]
+fn place(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
+}
+
+/// Elsewhere an open file cannot be removed.
+#[cfg(not(unix))]
+fn place(_: &Path) -> Option<(u64, u64)> {
+    Some((0, 0))
 }
 
 type Answered = (Reply<Said>, Result<Said, StoreError>);
 
 impl Writer {
     fn run(mut self, mut batches: Batches<Order, Said>) {
-        // Reads what there is, so that the first foreign write afterwards is known to be one.
-        self.flush(Vec::new());
         let mut batch = Vec::new();
         while batches.next_blocking(&mut batch) {
             let waiting = std::mem::take(&mut batch);
@@ -154,6 +181,7 @@ impl Writer {
 
     /// Opens the file anew when it has to, begins, and reads what another process changed.
     fn begin(&mut self) -> Result<(), StoreError> {
+        self.check_place()?;
         if self.connection.is_none() {
             let opened = connect::writer(&self.path).map_err(|error| {
                 tracing::error!(error = %error, "the database cannot be opened anew");
@@ -175,10 +203,34 @@ impl Writer {
             Err(failure) => {
                 self.roll_back();
                 let failure = error::refused(failure);
-                tracing::error!(error = %failure, "a transaction cannot begin");
+                tracing::error!(error = %Chain(&failure), "a transaction cannot begin");
+                if !matches!(failure, StoreError::Busy) {
+                    // Whatever it is, a fresh connection may be over it.
+                    self.connection = None;
+                }
                 Err(failure)
             }
         }
+    }
+
+    /// A file that was removed or replaced under the open connection would swallow what is written.
+    fn check_place(&mut self) -> Result<(), StoreError> {
+        if self.looked.is_some_and(|at| at.elapsed() < LOOK_EVERY) {
+            return Ok(());
+        }
+        let place = place(&self.path);
+        if self.place.is_none() {
+            self.place = place;
+        }
+        if place.is_some() && place == self.place {
+            self.looked = Some(Instant::now());
+            return Ok(());
+        }
+        tracing::error!(
+            database.path = %self.path.display(),
+            "the database file was removed or replaced; nothing is written until it is back"
+        );
+        Err(StoreError::Unavailable)
     }
 
     fn fail(&mut self, answers: Vec<Answered>, failure: &StoreError) {

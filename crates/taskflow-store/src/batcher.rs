@@ -114,26 +114,10 @@ impl<C, A> Batches<C, A> {
     /// Blocks until a command waits, then moves all that wait into `batch`, up to
     /// `limits::WRITER_BATCH_MAX`. False when every caller's end is gone.
     ///
-    /// A flush costs as much as a hundred commands, so callers that are on their way are worth a
-    /// moment: as long as more come, the processor is given to them before the flush begins. On an
-    /// idle system that is one system call of a microsecond; there is no timer.
+    /// Measured with 64 callers in a closed loop: neither giving the processor away first nor waiting
+    /// 150 µs for more callers made the rate higher.
     pub fn next_blocking(&mut self, batch: &mut Vec<Waiting<C, A>>) -> bool {
-        if self.queue.blocking_recv_many(batch, WRITER_BATCH_MAX) == 0 {
-            return false;
-        }
-        while batch.len() < WRITER_BATCH_MAX {
-            std::thread::yield_now();
-            let before = batch.len();
-            while batch.len() < WRITER_BATCH_MAX
-                && let Ok(waiting) = self.queue.try_recv()
-            {
-                batch.push(waiting);
-            }
-            if batch.len() == before {
-                break;
-            }
-        }
-        true
+        self.queue.blocking_recv_many(batch, WRITER_BATCH_MAX) > 0
     }
 
     /// The same for an asynchronous flusher.

@@ -15,6 +15,9 @@ pub enum StoreError {
     /// The commit failed in a way that leaves open whether it is on disk.
     #[error("the outcome of the commit is unknown")]
     Unknown(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The page is heavier than `limits::PAGE_BYTES_MAX`; fewer tasks at a time fit.
+    #[error("the page is too large")]
+    PageTooLarge,
     /// The database holds something that it must not.
     #[error("the store's data is not what it should be: {0}")]
     Corrupt(String),

@@ -51,7 +51,8 @@ pub enum Edited {
     Stale(u64),
     /// The status cannot be set; nothing changed.
     Refused(Illegal),
-    /// A field that never changes was to change; nothing changed.
+    /// A field that never changes was to change, or one breaks a rule that only the task can tell;
+    /// nothing changed.
     Pinned(Vec<Fault>),
     /// Another live task holds the unique key that a retry would take again; nothing changed.
     KeyHeld(TaskId),

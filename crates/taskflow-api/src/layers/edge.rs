@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use crate::layers::read::Read;
 use crate::problem::{Problem, of_status};
 use crate::server::refuse::Refused;
 
@@ -55,6 +56,7 @@ pub(crate) async fn edge(
     // Only the path: a query may hold what should not be in a log.
     let target = (request.method().clone(), request.uri().clone());
     let refused = request.extensions_mut().remove::<Refused>();
+    let read = Read::of(&mut request);
     let answering = async {
         match refused {
             Some(Refused(fault)) => Problem::new("bad-request", fault).into_response(),
@@ -73,6 +75,10 @@ pub(crate) async fn edge(
         response = problem(response, &id, &target);
     }
     let headers = response.headers_mut();
+    if !read.is_whole() {
+        // The server ends a connection whose request was not read; the client must know.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     if let Ok(value) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID.clone(), value);
     }

@@ -3,4 +3,5 @@
 pub(crate) mod cors;
 pub(crate) mod edge;
 pub(crate) mod key;
+pub(crate) mod read;
 pub(crate) mod uri;

@@ -16,7 +16,15 @@ fn writer(path: &Path) -> Writer {
     migrate::migrate(&mut connection, path).expect("migrates");
     let (hints, _) = watch::channel(0);
     let memory = Memory::default();
-    Writer { path: path.into(), connection: Some(connection), memory, hints, runtime: None }
+    Writer {
+        path: path.into(),
+        connection: Some(connection),
+        memory,
+        hints,
+        runtime: None,
+        place: None,
+        looked: None,
+    }
 }
 
 fn insert(payload_bytes: usize) -> Order {

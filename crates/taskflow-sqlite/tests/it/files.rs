@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use taskflow_core::{NewTask, TaskId, TenantId, Timestamp};
 use taskflow_sqlite::{OpenError, SqliteStore};
-use taskflow_store::{Inserted, Store, TaskStore};
+use taskflow_store::{Filter, Inserted, Page, Store, StoreError, TaskStore};
 
 const NOW: Timestamp = Timestamp::from_micros(1_000_000);
 
@@ -34,7 +34,9 @@ async fn another_program_s_database_is_refused() {
     let other = rusqlite::Connection::open(&path).expect("opens");
     other.execute_batch("CREATE TABLE tasks(id INTEGER, title TEXT)").expect("made");
     drop(other);
+    let before = std::fs::read(&path).expect("read");
     assert!(matches!(refused(&path), OpenError::Foreign(_)));
+    assert_eq!(std::fs::read(&path).expect("read"), before, "not a byte is changed");
 }
 
 #[tokio::test]
@@ -67,6 +69,52 @@ async fn a_truncated_database_is_never_overwritten() {
     // Opening may or may not notice; what is left is never made smaller or empty.
     drop(SqliteStore::open(&path));
     assert!(std::fs::read(&path).expect("read").len() >= cut.len());
+}
+
+#[tokio::test]
+async fn a_torn_database_is_refused() {
+    let (_folder, path) = written(b"");
+    let store = SqliteStore::open(&path).expect("opens");
+    insert(&store, "one").await;
+    drop(store);
+    let whole = std::fs::read(&path).expect("read");
+    std::fs::write(&path, &whole[..whole.len() - 1000]).expect("cut");
+    assert!(matches!(refused(&path), OpenError::Damaged(_)));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn nothing_is_written_into_a_file_that_was_removed() {
+    let (folder, path) = written(b"");
+    let store = SqliteStore::open(&path).expect("opens");
+    insert(&store, "one").await;
+    let aside = folder.path().join("aside.db");
+    std::fs::rename(&path, &aside).expect("moved");
+    let create = || store.insert(TenantId::DEFAULT, vec![NewTask::titled("x", NOW)], NOW);
+    // It looks every half second.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while create().await.is_ok() {
+        assert!(std::time::Instant::now() < deadline, "writes still go into the removed file");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    std::fs::rename(&aside, &path).expect("moved back");
+    create().await.expect("it goes on when the file is back");
+}
+
+#[tokio::test]
+async fn a_page_that_is_too_heavy_is_refused_and_smaller_ones_are_not() {
+    let (_folder, path) = written(b"");
+    let store = SqliteStore::open(&path).expect("opens");
+    let payload = format!("\"{}\"", "x".repeat(1_000_000));
+    let payload = Some(taskflow_core::Json::parse(&payload).expect("is JSON"));
+    for _ in 0..40 {
+        let new = NewTask { payload: payload.clone(), ..NewTask::titled("heavy", NOW) };
+        store.insert(TenantId::DEFAULT, vec![new], NOW).await.expect("inserted");
+    }
+    let page = |limit| Page { filter: Filter::default(), skip: 0, limit };
+    let listed = store.list(TenantId::DEFAULT, page(100)).await;
+    assert!(matches!(listed, Err(StoreError::PageTooLarge)));
+    assert_eq!(store.list(TenantId::DEFAULT, page(20)).await.expect("listed").len(), 20);
 }
 
 #[cfg(unix)]

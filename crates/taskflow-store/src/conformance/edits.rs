@@ -1,7 +1,7 @@
 //! Cases of edits: fields, the status by a person's hand, versions and what never changes.
 
 use taskflow_core::patch::Pinned;
-use taskflow_core::{Illegal, NewTask, Priority, RetryPolicy, Status, TaskPatch};
+use taskflow_core::{Finish, Illegal, NewTask, Priority, RetryPolicy, Status, TaskPatch};
 
 use super::harness::Harness;
 use super::stage::{Stage, done, full, id, json, patch, to};
@@ -272,4 +272,30 @@ pub async fn a_retry_may_wait_until_the_edit_s_run_at(h: &dyn Harness) {
     assert_eq!(stage.claim(stage.wish(1)).await, []);
     stage.pass(60.0);
     assert_eq!(stage.claim(stage.wish(1)).await.len(), 1);
+}
+
+/// The lease of the running attempt is cut to the new end.
+pub async fn an_edited_deadline_binds_the_running_attempt(h: &dyn Harness) {
+    let stage = Stage::open(h).await;
+    stage.task("runs").await;
+    let held = stage.take().await;
+    let sooner = TaskPatch { deadline_at: Some(Some(stage.after(1.0))), ..TaskPatch::default() };
+    stage.change(patch(held.task.id, sooner)).await;
+    let lease = stage.read(held.task.id).await.state.lease;
+    assert_eq!(lease.map(|lease| lease.until), Some(stage.after(1.0)));
+}
+
+/// A waiting task needs one attempt more than it has used.
+pub async fn max_attempts_cannot_fall_below_what_is_used(h: &dyn Harness) {
+    let stage = Stage::open(h).await;
+    let task = stage.task("tried").await;
+    let held = stage.take().await;
+    let finish = Finish::Failed { error: "no".into(), retryable: true, retry_after: Some(0.0) };
+    stage.end(&held, finish).await;
+    let attempts = |n| TaskPatch { max_attempts: Some(n), ..TaskPatch::default() };
+    let refused = stage.change(patch(task.id, attempts(1))).await;
+    assert!(matches!(refused, Edited::Pinned(ref faults) if faults[0].pointer == "/max_attempts"));
+    assert_eq!(stage.read(task.id).await.terms.max_attempts, 5);
+    stage.change(patch(task.id, attempts(2))).await;
+    assert_eq!(stage.read(task.id).await.terms.max_attempts, 2);
 }

@@ -58,6 +58,8 @@ macro_rules! conformance {
                 a_person_can_take_finish_and_retry_a_task
                 an_edit_of_run_at_moves_a_pending_task_only
                 a_retry_may_wait_until_the_edit_s_run_at
+                an_edited_deadline_binds_the_running_attempt
+                max_attempts_cannot_fall_below_what_is_used
             }
             claims {
                 a_claim_hands_out_a_lease

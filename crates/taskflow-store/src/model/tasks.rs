@@ -89,7 +89,7 @@ impl Tables {
         if edit.if_version.is_some_and(|version| version != task.state.version) {
             return Edited::Stale(task.state.version);
         }
-        let faults = edit.patch.pinned.faults(task);
+        let faults = edit.patch.faults(task);
         if !faults.is_empty() {
             return Edited::Pinned(faults);
         }

@@ -9,6 +9,9 @@ pub(super) fn listen(stop: &CancellationToken, now: &CancellationToken) -> std::
     let mut interrupt = signal(SignalKind::interrupt())?;
     // A terminal that goes away or asks for a reload must not kill a server.
     let mut hangup = signal(SignalKind::hangup())?;
+    // Their default is to kill.
+    let mut user1 = signal(SignalKind::user_defined1())?;
+    let mut user2 = signal(SignalKind::user_defined2())?;
     let (stop, now) = (stop.clone(), now.clone());
     tokio::spawn(async move {
         loop {
@@ -16,6 +19,8 @@ pub(super) fn listen(stop: &CancellationToken, now: &CancellationToken) -> std::
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
                 _ = hangup.recv() => continue,
+                _ = user1.recv() => continue,
+                _ = user2.recv() => continue,
             }
             if stop.is_cancelled() {
                 tracing::warn!("stopping at once");

@@ -1,6 +1,8 @@
 //! Methods, paths and headers.
 
 use super::peopled;
+use serde_json::json;
+
 use crate::app::{TestApp, allowed};
 
 #[tokio::test]
@@ -186,4 +188,14 @@ async fn a_target_of_8_kib_is_read_and_a_longer_one_is_not() {
     app.get(&padded(8192)).await.blames("?x", "unknown-parameter");
     app.get(&padded(8193)).await.refused(414, "uri-too-long");
     app.get(&format!("/{}", "x".repeat(9000))).await.refused(414, "uri-too-long");
+}
+
+/// A client that keeps its connection must know when the server will not.
+#[tokio::test]
+async fn an_answer_that_did_not_wait_for_the_body_says_that_the_connection_ends() {
+    let app = TestApp::new();
+    let unread = app.post("/api/v1/nowhere", &json!({"title": "x"})).await;
+    assert_eq!(unread.header("connection"), "close");
+    let read = app.post("/api/v1/tasks", &json!({"title": ""})).await;
+    assert!(!read.headers.contains_key("connection"), "the body was read to its end");
 }
