@@ -1,6 +1,6 @@
 //! The law of TaskFlow: its words, their limits and the pure state machine.
 //!
-//! Read in this order: [`status`] (the five words and their table), [`step`] (one command on one
+//! Read in this order: [`status`] (the five words and their table), [`mod@step`] (one command on one
 //! task), [`lease`], [`retry`], [`task`], [`limits`].
 //!
 //! What is deliberately not here: no async, no I/O, no clock reads, no randomness, no wire format.
