@@ -73,6 +73,12 @@ impl Server {
         let mut wire = Wire::new(self.address);
         while begin.elapsed() < HEALTHY_WITHIN {
             if let Some(end) = self.ended()? {
+                // Somebody else had the port for a moment: that says nothing about the server.
+                if self.log_end().contains("in use") {
+                    sleep(POLL).await;
+                    self.spawn()?;
+                    continue;
+                }
                 bail!("the server ended at its start ({end}); see {LOG}:\n{}", self.log_end());
             }
             if let Sent::Answered(answer) = wire.call("GET", "/api/v1/health", None).await

@@ -18,12 +18,19 @@ use crate::store::{Answer, Store};
 
 type Shared = Arc<(Mutex<Store>, Condvar)>;
 
+#[expect(clippy::print_stderr, reason = "why it ends is for whoever started it")]
 fn main() {
     let store = Store::open();
     let shared: Shared = Arc::new((Mutex::new(store), Condvar::new()));
     let sweeper = Arc::clone(&shared);
     thread::spawn(move || sweep(&sweeper));
-    let listener = TcpListener::bind(address()).expect("the port is free");
+    let listener = match TcpListener::bind(address()) {
+        Ok(listener) => listener,
+        Err(error) => {
+            eprintln!("cannot listen: {error}");
+            std::process::exit(1);
+        }
+    };
     for stream in listener.incoming().flatten() {
         let shared = Arc::clone(&shared);
         thread::spawn(move || serve(&shared, &stream));
