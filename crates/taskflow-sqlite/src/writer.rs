@@ -17,7 +17,7 @@ use tokio::sync::watch;
 
 use crate::act::Act;
 use crate::memory::Memory;
-use crate::{connect, error};
+use crate::{connect, error, keeper};
 
 /// A command with its scope.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ pub(crate) enum What {
     Expire(u32),
     /// Looks whether another process wrote.
     Look,
+    /// Copies the rest of the WAL after this commit, so that the next one starts it anew.
+    Checkpoint,
 }
 
 /// What it answers.
@@ -136,8 +138,10 @@ impl Writer {
         };
         let mut answers: Vec<Answered> = Vec::with_capacity(batch.len());
         let mut lost = None;
+        let mut checkpoint = false;
         for waiting in batch {
             let (order, reply) = waiting.split();
+            checkpoint |= matches!(order.what, What::Checkpoint);
             let answer = match &lost {
                 None => carry_out(connection, &mut self.memory, order),
                 // Nothing of it was done, like everything else of this transaction.
@@ -160,7 +164,12 @@ impl Writer {
                 .and_then(|()| execute(connection, "COMMIT").map_err(error::uncommitted)),
         };
         match done {
-            Ok(()) => self.answer(answers),
+            Ok(()) => {
+                self.answer(answers);
+                if checkpoint && let Some(connection) = &self.connection {
+                    keeper::checkpoint(connection, "PASSIVE");
+                }
+            }
             Err(failure) => self.fail(answers, &failure),
         }
     }
@@ -326,7 +335,7 @@ fn perform(connection: &Connection, memory: &mut Memory, order: Order) -> Result
             let items = act.expire(limit)?;
             Said::Expired(Answers { items, ready: ready(act) })
         }
-        What::Look => Said::Looked,
+        What::Look | What::Checkpoint => Said::Looked,
     })
 }
 

@@ -124,3 +124,26 @@ async fn a_savepoint_s_failure_takes_back_its_own_command_only() {
         .collect();
     assert_eq!(told.len(), 2, "what was undone is not told");
 }
+
+#[tokio::test]
+async fn a_long_wal_is_copied_and_written_again_from_its_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tasks.db");
+    let mut writer = writer(&path);
+    let beside = connect::writer(&path).expect("opens");
+    let pages = || keeper::checkpoint(&beside, "NOOP").expect("a number");
+    let megabytes = (0..36).map(|_| insert(1_000_000)).collect();
+    (writer, _) = batch(writer, megabytes).await;
+    assert!(pages() > keeper::CHECKPOINT_PAGES, "{} pages", pages());
+
+    let (batcher, mut batches) = batcher::channel();
+    keeper::keep_short(&beside, &batcher);
+    let mut asked = Vec::new();
+    assert!(batches.next(&mut asked).await, "the writer is asked to copy the rest");
+    writer.flush(asked);
+
+    let (writer, answers) = batch(writer, vec![insert(10)]).await;
+    assert_eq!(created(&answers), 1);
+    assert!(pages() < 100, "{} pages", pages());
+    assert_eq!(number(&writer, "SELECT count(*) FROM tasks"), 37);
+}
