@@ -2,13 +2,13 @@
 
 use rusqlite::types::{FromSql, Type};
 use rusqlite::{Error, Row};
-use serde::{Deserialize, Serialize};
 use taskflow_core::lease::{LastFinish, Lease};
 use taskflow_core::task::Progress;
 use taskflow_core::{
-    Attempt, Json, Kind, Outcome, Priority, QueueName, RetryPolicy, State, Status, Strategy, Task,
-    TaskId, Terms, Timestamp, TokenHash,
+    Attempt, Json, Kind, Outcome, Priority, QueueName, RetryPolicy, State, Status, Task, TaskId,
+    Terms, Timestamp, TokenHash,
 };
+use taskflow_store::kept;
 
 /// Columns of [`hot`].
 macro_rules! hot_columns {
@@ -96,7 +96,7 @@ pub(crate) fn hot(row: &Row<'_>) -> Result<Hot, Error> {
 fn terms(row: &Row<'_>) -> Result<Terms, Error> {
     let retry = match row.get::<_, Option<String>>(10)? {
         None => RetryPolicy::default(),
-        Some(text) => retry_from(&text).ok_or_else(|| bad(10, Type::Text, "not a policy"))?,
+        Some(text) => kept::retry_from(&text).ok_or_else(|| bad(10, Type::Text, "not a policy"))?,
     };
     Ok(Terms {
         max_attempts: row.get(5)?,
@@ -154,18 +154,11 @@ fn state(row: &Row<'_>) -> Result<State, Error> {
 /// Maps a row of `task_columns`.
 pub(crate) fn task(row: &Row<'_>) -> Result<Task, Error> {
     let hot = hot(row)?;
-    let tags = match row.get::<_, Option<String>>(38)? {
-        Some(text) => {
-            serde_json::from_str(&text).map_err(|_| bad(38, Type::Text, "not a list of tags"))?
-        }
-        None => Vec::new(),
-    };
-    let depends_on: Vec<i64> = match row.get::<_, Option<String>>(41)? {
-        Some(text) => {
-            serde_json::from_str(&text).map_err(|_| bad(41, Type::Text, "not a list of ids"))?
-        }
-        None => Vec::new(),
-    };
+    let text = |column: usize| row.get_ref(column)?.as_str_or_null().map_err(Error::from);
+    let tags =
+        kept::tags_from(text(38)?).ok_or_else(|| bad(38, Type::Text, "not a list of tags"))?;
+    let depends_on =
+        kept::ids_from(text(41)?).ok_or_else(|| bad(41, Type::Text, "not a list of ids"))?;
     Ok(Task {
         id: hot.id,
         queue: hot.queue,
@@ -180,7 +173,7 @@ pub(crate) fn task(row: &Row<'_>) -> Result<Task, Error> {
         tags,
         metadata: json(row, 39)?,
         concurrency_key: row.get(40)?,
-        depends_on: depends_on.into_iter().filter_map(TaskId::new).collect(),
+        depends_on,
         created_at: Timestamp::from_micros(row.get(42)?),
     })
 }
@@ -195,51 +188,4 @@ pub(crate) fn attempt(row: &Row<'_>) -> Result<Attempt, Error> {
         ended_at: Timestamp::from_micros(row.get(4)?),
         error: row.get(5)?,
     })
-}
-
-/// A retry policy as a row keeps it; none stands for the default of schema 1, which never changes.
-#[derive(Serialize, Deserialize)]
-struct RetryRow {
-    strategy: String,
-    base_seconds: f64,
-    factor: f64,
-    max_seconds: f64,
-    jitter: f64,
-}
-
-/// The text that `retry` keeps; none for the default policy.
-pub(crate) fn retry_text(policy: &RetryPolicy) -> Option<String> {
-    if *policy == RetryPolicy::default() {
-        return None;
-    }
-    let row = RetryRow {
-        strategy: policy.strategy.as_str().to_owned(),
-        base_seconds: policy.base_seconds,
-        factor: policy.factor,
-        max_seconds: policy.max_seconds,
-        jitter: policy.jitter,
-    };
-    serde_json::to_string(&row).ok()
-}
-
-fn retry_from(text: &str) -> Option<RetryPolicy> {
-    let row: RetryRow = serde_json::from_str(text).ok()?;
-    Some(RetryPolicy {
-        strategy: Strategy::ALL.into_iter().find(|s| s.as_str() == row.strategy)?,
-        base_seconds: row.base_seconds,
-        factor: row.factor,
-        max_seconds: row.max_seconds,
-        jitter: row.jitter,
-    })
-}
-
-/// The text that `tags` keeps; none for no tags.
-pub(crate) fn tags_text(tags: &[String]) -> Option<String> {
-    if tags.is_empty() { None } else { serde_json::to_string(tags).ok() }
-}
-
-/// The text that `depends_on` keeps; none for no parents.
-pub(crate) fn ids_text(ids: &[TaskId]) -> Option<String> {
-    let ids: Vec<i64> = ids.iter().map(|id| id.get()).collect();
-    if ids.is_empty() { None } else { serde_json::to_string(&ids).ok() }
 }

@@ -7,7 +7,7 @@ use taskflow_core::{
     Attempt, Command, Json, NewTask, Outcome, Priority, Status, Task, TaskId, TenantId, Timestamp,
     step,
 };
-use taskflow_store::{Counts, Delete, Deleted, Edit, Edited, Filter, Inserted, Page};
+use taskflow_store::{Counts, Delete, Deleted, Edit, Edited, Filter, Inserted, Page, kept};
 
 use crate::act::Act;
 use crate::rows::{self, Hot, task_columns};
@@ -236,13 +236,13 @@ fn insert_row(connection: &Connection, tenant: TenantId, task: &Task) -> Result<
             t.timeout_seconds,
             t.deadline_at.map(Timestamp::micros),
             t.expires_at.map(Timestamp::micros),
-            rows::retry_text(&t.retry),
+            kept::retry_text(&t.retry),
             task.created_at.micros(),
             s.version,
             task.unique_key,
             task.concurrency_key,
-            rows::ids_text(&task.depends_on),
-            rows::tags_text(&task.tags),
+            kept::ids_text(&task.depends_on),
+            kept::tags_text(&task.tags),
             task.metadata.as_ref().map(Json::as_str),
             task.title,
             task.description,
@@ -266,12 +266,12 @@ fn update_fields(connection: &Connection, task: &Task) -> Result<(), Error> {
             task.priority.number(),
             task.payload.as_ref().map(Json::as_str),
             t.max_attempts,
-            rows::retry_text(&t.retry),
+            kept::retry_text(&t.retry),
             t.timeout_seconds,
             t.deadline_at.map(Timestamp::micros),
             t.expires_at.map(Timestamp::micros),
             t.lease_seconds,
-            rows::tags_text(&task.tags),
+            kept::tags_text(&task.tags),
             task.metadata.as_ref().map(Json::as_str),
         ])
         .map(drop)

@@ -20,6 +20,7 @@ pub mod batcher;
 pub mod conformance;
 mod error;
 mod hints;
+pub mod kept;
 #[cfg(feature = "conformance")]
 pub mod model;
 mod page;

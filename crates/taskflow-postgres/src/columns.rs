@@ -1,0 +1,358 @@
+//! Many rows as one statement: arrays, a column each. What is in them is decided elsewhere.
+
+use taskflow_core::{Attempt, Json, State, Task, TaskId, TenantId, Timestamp};
+use taskflow_store::kept;
+use tokio_postgres::types::Type;
+
+use crate::error::Failure;
+use crate::rows::{get, int, small};
+use crate::session::{Param, Session};
+
+/// New tasks, in the order of their ids to be.
+#[derive(Default)]
+pub(crate) struct Births<'a> {
+    tenant: Vec<i64>,
+    priority: Vec<i16>,
+    queue: Vec<&'a str>,
+    kind: Vec<&'a str>,
+    run_at: Vec<i64>,
+    blocked_by: Vec<i32>,
+    max_attempts: Vec<i32>,
+    lease_seconds: Vec<i32>,
+    timeout_seconds: Vec<Option<i32>>,
+    deadline_at: Vec<Option<i64>>,
+    expires_at: Vec<Option<i64>>,
+    retry: Vec<Option<String>>,
+    created_at: Vec<i64>,
+    unique_key: Vec<Option<&'a str>>,
+    concurrency_key: Vec<Option<&'a str>>,
+    depends_on: Vec<Option<String>>,
+    tags: Vec<Option<String>>,
+    metadata: Vec<Option<&'a str>>,
+    title: Vec<&'a str>,
+    description: Vec<Option<&'a str>>,
+    payload: Vec<Option<&'a str>>,
+}
+
+fn micros(at: Option<Timestamp>) -> Option<i64> {
+    at.map(Timestamp::micros)
+}
+
+/// Inserts, counts and tells in one statement, which is one commit where no transaction is open.
+const INSERT: &str = "WITH born AS (INSERT INTO taskflow.tasks(id, tenant, status, priority, queue, kind, \
+     run_at, blocked_by, max_attempts, lease_seconds, timeout_seconds, deadline_at, expires_at, \
+     retry, created_at, updated_at, version, unique_key, concurrency_key, depends_on, tags, \
+     metadata, title, description, payload) \
+     SELECT nextval('taskflow.task_ids'), tenant, 0, priority, queue, kind, run_at, blocked_by, \
+     max_attempts, lease_seconds, timeout_seconds, deadline_at, expires_at, retry, created_at, \
+     created_at, 1, unique_key, concurrency_key, depends_on, tags, metadata, title, description, \
+     payload FROM unnest($1::int8[], $2::int2[], $3::text[], $4::text[], $5::int8[], $6::int4[], \
+     $7::int4[], $8::int4[], $9::int4[], $10::int8[], $11::int8[], $12::text[], $13::int8[], \
+     $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], \
+     $21::text[]) WITH ORDINALITY AS new(tenant, priority, queue, kind, run_at, blocked_by, \
+     max_attempts, lease_seconds, timeout_seconds, deadline_at, expires_at, retry, created_at, \
+     unique_key, concurrency_key, depends_on, tags, metadata, title, description, payload, place) \
+     ORDER BY place RETURNING id), \
+     counted AS (INSERT INTO taskflow.task_count_deltas(tenant, status, queue, kind, priority, n) \
+     SELECT * FROM unnest($22::int8[], $23::int2[], $24::text[], $25::text[], $26::int2[], \
+     $27::int8[])), \
+     told AS MATERIALIZED (SELECT pg_notify('taskflow_ready', queue) FROM unnest($28::text[]) queue) \
+     SELECT id, (SELECT count(*) FROM told) FROM born";
+
+impl<'a> Births<'a> {
+    pub(crate) fn push(&mut self, tenant: TenantId, task: &'a Task) {
+        let t = &task.terms;
+        self.tenant.push(tenant.0);
+        self.priority.push(small(task.priority.number()));
+        self.queue.push(task.queue.as_str());
+        self.kind.push(task.kind.as_str());
+        self.run_at.push(task.state.run_at.micros());
+        self.blocked_by.push(int(task.state.blocked_by));
+        self.max_attempts.push(int(t.max_attempts));
+        self.lease_seconds.push(int(t.lease_seconds));
+        self.timeout_seconds.push(t.timeout_seconds.map(int));
+        self.deadline_at.push(micros(t.deadline_at));
+        self.expires_at.push(micros(t.expires_at));
+        self.retry.push(kept::retry_text(&t.retry));
+        self.created_at.push(task.created_at.micros());
+        self.unique_key.push(task.unique_key.as_deref());
+        self.concurrency_key.push(task.concurrency_key.as_deref());
+        self.depends_on.push(kept::ids_text(&task.depends_on));
+        self.tags.push(kept::tags_text(&task.tags));
+        self.metadata.push(task.metadata.as_ref().map(Json::as_str));
+        self.title.push(&task.title);
+        self.description.push(task.description.as_deref());
+        self.payload.push(task.payload.as_ref().map(Json::as_str));
+    }
+
+    /// Inserts them with what they add to the counts, and wakes the other nodes for `ready` queues.
+    /// The ids are in the order of the tasks.
+    pub(crate) async fn insert(
+        &self,
+        session: &Session,
+        deltas: &Deltas<'_>,
+        ready: &[&str],
+    ) -> Result<Vec<TaskId>, Failure> {
+        let params: [Param<'_>; 28] = [
+            (&self.tenant, Type::INT8_ARRAY),
+            (&self.priority, Type::INT2_ARRAY),
+            (&self.queue, Type::TEXT_ARRAY),
+            (&self.kind, Type::TEXT_ARRAY),
+            (&self.run_at, Type::INT8_ARRAY),
+            (&self.blocked_by, Type::INT4_ARRAY),
+            (&self.max_attempts, Type::INT4_ARRAY),
+            (&self.lease_seconds, Type::INT4_ARRAY),
+            (&self.timeout_seconds, Type::INT4_ARRAY),
+            (&self.deadline_at, Type::INT8_ARRAY),
+            (&self.expires_at, Type::INT8_ARRAY),
+            (&self.retry, Type::TEXT_ARRAY),
+            (&self.created_at, Type::INT8_ARRAY),
+            (&self.unique_key, Type::TEXT_ARRAY),
+            (&self.concurrency_key, Type::TEXT_ARRAY),
+            (&self.depends_on, Type::TEXT_ARRAY),
+            (&self.tags, Type::TEXT_ARRAY),
+            (&self.metadata, Type::TEXT_ARRAY),
+            (&self.title, Type::TEXT_ARRAY),
+            (&self.description, Type::TEXT_ARRAY),
+            (&self.payload, Type::TEXT_ARRAY),
+            (&deltas.tenant, Type::INT8_ARRAY),
+            (&deltas.status, Type::INT2_ARRAY),
+            (&deltas.queue, Type::TEXT_ARRAY),
+            (&deltas.kind, Type::TEXT_ARRAY),
+            (&deltas.priority, Type::INT2_ARRAY),
+            (&deltas.n, Type::INT8_ARRAY),
+            (&ready, Type::TEXT_ARRAY),
+        ];
+        let rows = session.query(INSERT, &params).await?;
+        let mut ids: Vec<i64> = rows.iter().map(|row| get(row, 0)).collect::<Result<_, _>>()?;
+        // The sequence is asked in the order of the tasks, so the smallest is the first one's.
+        ids.sort_unstable();
+        Ok(ids.into_iter().filter_map(TaskId::new).collect())
+    }
+}
+
+/// What a transaction adds to the counts.
+#[derive(Default)]
+pub(crate) struct Deltas<'a> {
+    tenant: Vec<i64>,
+    status: Vec<i16>,
+    queue: Vec<&'a str>,
+    kind: Vec<&'a str>,
+    priority: Vec<i16>,
+    n: Vec<i64>,
+}
+
+impl<'a> Deltas<'a> {
+    pub(crate) fn of(counts: &'a crate::desk::Counting) -> Self {
+        let mut deltas = Self::default();
+        for (lane, n) in counts.iter().filter(|(_, n)| **n != 0) {
+            deltas.tenant.push(lane.tenant.0);
+            deltas.status.push(small(lane.status.number()));
+            deltas.queue.push(lane.queue.as_str());
+            deltas.kind.push(lane.kind.as_str());
+            deltas.priority.push(small(lane.priority.number()));
+            deltas.n.push(*n);
+        }
+        deltas
+    }
+
+    pub(crate) async fn insert(&self, session: &Session) -> Result<(), Failure> {
+        if self.n.is_empty() {
+            return Ok(());
+        }
+        let sql = "INSERT INTO taskflow.task_count_deltas(tenant, status, queue, kind, priority, n) \
+                   SELECT * FROM unnest($1::int8[], $2::int2[], $3::text[], $4::text[], \
+                   $5::int2[], $6::int8[])";
+        let params: [Param<'_>; 6] = [
+            (&self.tenant, Type::INT8_ARRAY),
+            (&self.status, Type::INT2_ARRAY),
+            (&self.queue, Type::TEXT_ARRAY),
+            (&self.kind, Type::TEXT_ARRAY),
+            (&self.priority, Type::INT2_ARRAY),
+            (&self.n, Type::INT8_ARRAY),
+        ];
+        session.query(sql, &params).await?;
+        Ok(())
+    }
+}
+
+/// States to be written over locked rows.
+#[derive(Default)]
+pub(crate) struct States<'a> {
+    id: Vec<i64>,
+    status: Vec<i16>,
+    attempt: Vec<i32>,
+    uncounted: Vec<i32>,
+    run_at: Vec<i64>,
+    retrying: Vec<bool>,
+    blocked_by: Vec<i32>,
+    lease_token: Vec<Option<&'a [u8]>>,
+    lease_until: Vec<Option<i64>>,
+    lease_length: Vec<Option<i32>>,
+    last_token: Vec<Option<&'a [u8]>>,
+    last_call: Vec<Option<&'a [u8]>>,
+    last_outcome: Vec<Option<i16>>,
+    worker: Vec<Option<&'a str>>,
+    started_at: Vec<Option<i64>>,
+    completed_at: Vec<Option<i64>>,
+    ended_at: Vec<Option<i64>>,
+    error_message: Vec<Option<&'a str>>,
+    cancel_reason: Vec<Option<&'a str>>,
+    progress: Vec<Option<f64>>,
+    progress_message: Vec<Option<&'a str>>,
+    updated_at: Vec<i64>,
+    version: Vec<i64>,
+    new_result: Vec<bool>,
+    result: Vec<Option<&'a str>>,
+    new_checkpoint: Vec<bool>,
+    checkpoint: Vec<Option<&'a str>>,
+}
+
+/// Results and checkpoints may be a mebibyte: what did not change is not sent nor written again.
+const UPDATE: &str = "UPDATE taskflow.tasks AS t SET status = u.status, attempt = u.attempt, \
+     uncounted = u.uncounted, run_at = u.run_at, retrying = u.retrying, \
+     blocked_by = u.blocked_by, lease_token = u.lease_token, lease_until = u.lease_until, \
+     lease_length = u.lease_length, last_token = u.last_token, last_call = u.last_call, \
+     last_outcome = u.last_outcome, worker = u.worker, started_at = u.started_at, \
+     completed_at = u.completed_at, ended_at = u.ended_at, error_message = u.error_message, \
+     cancel_reason = u.cancel_reason, progress = u.progress, \
+     progress_message = u.progress_message, updated_at = u.updated_at, version = u.version, \
+     result = CASE WHEN u.new_result THEN u.result ELSE t.result END, \
+     checkpoint = CASE WHEN u.new_checkpoint THEN u.checkpoint ELSE t.checkpoint END \
+     FROM unnest($1::int8[], $2::int2[], $3::int4[], $4::int4[], $5::int8[], $6::bool[], \
+     $7::int4[], $8::bytea[], $9::int8[], $10::int4[], $11::bytea[], $12::bytea[], $13::int2[], \
+     $14::text[], $15::int8[], $16::int8[], $17::int8[], $18::text[], $19::text[], \
+     $20::float8[], $21::text[], $22::int8[], $23::int8[], $24::bool[], $25::text[], \
+     $26::bool[], $27::text[]) AS u(id, status, attempt, uncounted, run_at, retrying, \
+     blocked_by, lease_token, lease_until, lease_length, last_token, last_call, last_outcome, \
+     worker, started_at, completed_at, ended_at, error_message, cancel_reason, progress, \
+     progress_message, updated_at, version, new_result, result, new_checkpoint, checkpoint) \
+     WHERE t.id = u.id";
+
+impl<'a> States<'a> {
+    /// Adds a task's state; `before` is what its row holds.
+    pub(crate) fn push(&mut self, id: TaskId, before: &State, s: &'a State) {
+        self.id.push(id.get());
+        self.status.push(small(s.status.number()));
+        self.attempt.push(int(s.attempt));
+        self.uncounted.push(int(s.uncounted));
+        self.run_at.push(s.run_at.micros());
+        self.retrying.push(s.retrying);
+        self.blocked_by.push(int(s.blocked_by));
+        self.lease_token.push(s.lease.as_ref().map(|l| l.token.0.as_slice()));
+        self.lease_until.push(s.lease.as_ref().map(|l| l.until.micros()));
+        self.lease_length.push(s.lease.as_ref().map(|l| int(l.seconds)));
+        self.last_token.push(s.last.as_ref().map(|l| l.token.0.as_slice()));
+        self.last_call
+            .push(s.last.as_ref().and_then(|l| l.call.as_ref().map(<[u8; 16]>::as_slice)));
+        self.last_outcome.push(s.last.as_ref().map(|l| small(l.outcome.number())));
+        self.worker.push(s.worker.as_deref());
+        self.started_at.push(micros(s.started_at));
+        self.completed_at.push(micros(s.completed_at));
+        self.ended_at.push(micros(s.ended_at));
+        self.error_message.push(s.error_message.as_deref());
+        self.cancel_reason.push(s.cancel_reason.as_deref());
+        self.progress.push(s.progress.as_ref().map(|p| p.percent));
+        self.progress_message.push(s.progress.as_ref().and_then(|p| p.message.as_deref()));
+        self.updated_at.push(s.updated_at.micros());
+        self.version.push(i64::try_from(s.version).unwrap_or(i64::MAX));
+        let new = before.result != s.result;
+        self.new_result.push(new);
+        self.result.push(s.result.as_ref().filter(|_| new).map(Json::as_str));
+        let new = before.checkpoint != s.checkpoint;
+        self.new_checkpoint.push(new);
+        self.checkpoint.push(s.checkpoint.as_ref().filter(|_| new).map(Json::as_str));
+    }
+
+    pub(crate) async fn update(&self, session: &Session) -> Result<(), Failure> {
+        if self.id.is_empty() {
+            return Ok(());
+        }
+        let params: [Param<'_>; 27] = [
+            (&self.id, Type::INT8_ARRAY),
+            (&self.status, Type::INT2_ARRAY),
+            (&self.attempt, Type::INT4_ARRAY),
+            (&self.uncounted, Type::INT4_ARRAY),
+            (&self.run_at, Type::INT8_ARRAY),
+            (&self.retrying, Type::BOOL_ARRAY),
+            (&self.blocked_by, Type::INT4_ARRAY),
+            (&self.lease_token, Type::BYTEA_ARRAY),
+            (&self.lease_until, Type::INT8_ARRAY),
+            (&self.lease_length, Type::INT4_ARRAY),
+            (&self.last_token, Type::BYTEA_ARRAY),
+            (&self.last_call, Type::BYTEA_ARRAY),
+            (&self.last_outcome, Type::INT2_ARRAY),
+            (&self.worker, Type::TEXT_ARRAY),
+            (&self.started_at, Type::INT8_ARRAY),
+            (&self.completed_at, Type::INT8_ARRAY),
+            (&self.ended_at, Type::INT8_ARRAY),
+            (&self.error_message, Type::TEXT_ARRAY),
+            (&self.cancel_reason, Type::TEXT_ARRAY),
+            (&self.progress, Type::FLOAT8_ARRAY),
+            (&self.progress_message, Type::TEXT_ARRAY),
+            (&self.updated_at, Type::INT8_ARRAY),
+            (&self.version, Type::INT8_ARRAY),
+            (&self.new_result, Type::BOOL_ARRAY),
+            (&self.result, Type::TEXT_ARRAY),
+            (&self.new_checkpoint, Type::BOOL_ARRAY),
+            (&self.checkpoint, Type::TEXT_ARRAY),
+        ];
+        session.query(UPDATE, &params).await?;
+        Ok(())
+    }
+}
+
+/// Entries for the history.
+#[derive(Default)]
+pub(crate) struct History<'a> {
+    task: Vec<i64>,
+    attempt: Vec<i32>,
+    outcome: Vec<i16>,
+    worker: Vec<Option<&'a str>>,
+    started_at: Vec<i64>,
+    ended_at: Vec<i64>,
+    error: Vec<Option<&'a str>>,
+    /// Of the same tasks: the newest attempt that is not kept any more.
+    over: Vec<i32>,
+}
+
+const RECORD: &str = "WITH trimmed AS (DELETE FROM taskflow.attempts AS a \
+     USING unnest($1::int8[], $8::int4[]) AS o(task, over) \
+     WHERE a.task = o.task AND a.attempt <= o.over AND o.over > 0) \
+     INSERT INTO taskflow.attempts(task, attempt, outcome, worker, started_at, ended_at, error) \
+     SELECT * FROM unnest($1::int8[], $2::int4[], $3::int2[], $4::text[], $5::int8[], $6::int8[], \
+     $7::text[]) \
+     ON CONFLICT (task, attempt) DO UPDATE SET outcome = excluded.outcome, \
+     worker = excluded.worker, started_at = excluded.started_at, ended_at = excluded.ended_at, \
+     error = excluded.error";
+
+impl<'a> History<'a> {
+    pub(crate) fn push(&mut self, task: TaskId, entry: &'a Attempt) {
+        self.task.push(task.get());
+        self.attempt.push(int(entry.attempt));
+        self.outcome.push(small(entry.outcome.number()));
+        self.worker.push(entry.worker.as_deref());
+        self.started_at.push(entry.started_at.micros());
+        self.ended_at.push(entry.ended_at.micros());
+        self.error.push(entry.error.as_deref());
+        self.over.push(int(entry.attempt.saturating_sub(taskflow_core::limits::ATTEMPTS_KEPT)));
+    }
+
+    pub(crate) async fn insert(&self, session: &Session) -> Result<(), Failure> {
+        if self.task.is_empty() {
+            return Ok(());
+        }
+        let params: [Param<'_>; 8] = [
+            (&self.task, Type::INT8_ARRAY),
+            (&self.attempt, Type::INT4_ARRAY),
+            (&self.outcome, Type::INT2_ARRAY),
+            (&self.worker, Type::TEXT_ARRAY),
+            (&self.started_at, Type::INT8_ARRAY),
+            (&self.ended_at, Type::INT8_ARRAY),
+            (&self.error, Type::TEXT_ARRAY),
+            (&self.over, Type::INT4_ARRAY),
+        ];
+        session.query(RECORD, &params).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,85 @@
+//! Connections: the pool, its settings and time limits. It does not know the schema.
+
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime};
+use taskflow_store::StoreError;
+use tokio_postgres::{Config, NoTls};
+
+use crate::error::{Failure, OpenError, chain};
+use crate::options::{Options, PoolMode};
+use crate::session::{PLANNER, Session};
+
+/// How long a caller waits for a connection, and a connection for the server: what then is not there
+/// is answered with 503.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Server-side limits of a session: a statement that hangs, a lock that nobody gives up, and a
+/// transaction whose node is gone must not hold the others.
+const LIMITS: [(&str, &str); 4] = [
+    ("statement_timeout", "15s"),
+    ("lock_timeout", "10s"),
+    ("idle_in_transaction_session_timeout", "20s"),
+    ("synchronous_commit", "on"),
+];
+
+/// The connections of one process.
+#[derive(Clone)]
+pub(crate) struct Pool {
+    inner: deadpool_postgres::Pool,
+    mode: PoolMode,
+}
+
+impl Pool {
+    pub(crate) fn new(config: Config, options: &Options) -> Result<Self, OpenError> {
+        let manager = Manager::from_config(
+            config,
+            NoTls,
+            ManagerConfig { recycling_method: RecyclingMethod::Fast },
+        );
+        let inner = deadpool_postgres::Pool::builder(manager)
+            .max_size(options.pool_size as usize)
+            .wait_timeout(Some(CONNECT))
+            .create_timeout(Some(CONNECT))
+            .recycle_timeout(Some(CONNECT))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| OpenError::Unreachable(Box::new(error)))?;
+        Ok(Self { inner, mode: options.pool_mode })
+    }
+
+    /// A connection, within a bounded time.
+    pub(crate) async fn take(&self) -> Result<Session, PoolError> {
+        Ok(Session::new(self.inner.get().await?, self.mode))
+    }
+
+    /// The same; a failure is logged here and told as the contract tells it.
+    pub(crate) async fn session(&self) -> Result<Session, Failure> {
+        self.take().await.map_err(|error| {
+            tracing::error!(error = %chain(&error), "no connection to the database");
+            Failure::Refused(StoreError::Unavailable)
+        })
+    }
+}
+
+/// The settings of every connection of this process.
+pub(crate) fn config(options: &Options, name: &str) -> Result<Config, OpenError> {
+    let mut config: Config = options.url.parse().map_err(OpenError::Url)?;
+    config
+        .application_name(name)
+        .connect_timeout(CONNECT)
+        .keepalives_idle(Duration::from_secs(10))
+        .keepalives_interval(Duration::from_secs(5))
+        .keepalives_retries(3)
+        .tcp_user_timeout(Duration::from_secs(15));
+    if options.pool_mode == PoolMode::Session {
+        let mut settings = config.get_options().unwrap_or_default().to_owned();
+        for (name, value) in LIMITS.iter().chain(&PLANNER) {
+            settings.push_str(&format!(" -c {name}={value}"));
+        }
+        // Plans are made once: making one for a claim takes longer than the claim.
+        settings.push_str(" -c plan_cache_mode=force_generic_plan");
+        config.options(settings.trim_start());
+    }
+    Ok(config)
+}

@@ -1,0 +1,129 @@
+//! PostgreSQL's errors in the contract's words, and why a database could not be opened.
+
+use taskflow_store::StoreError;
+use tokio_postgres::Error;
+use tokio_postgres::error::SqlState;
+
+/// Why the database cannot be used. No text holds the password.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The URL cannot be read.
+    #[error(
+        "DATABASE_URL is no PostgreSQL URL: write postgresql://user:password@host:5432/database"
+    )]
+    Url(#[source] Error),
+    /// No connection comes about.
+    #[error(
+        "the PostgreSQL database cannot be reached; check DATABASE_URL and that the server runs"
+    )]
+    Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The database answered with an error.
+    #[error("the PostgreSQL database refused a first statement")]
+    Refused(#[source] Error),
+    /// Commits would be acknowledged before they are on disk.
+    #[error(
+        "synchronous_commit is off for this database, so a commit could be lost; \
+         set it to on for this user or database"
+    )]
+    NotDurable,
+    /// A newer TaskFlow wrote it.
+    #[error(
+        "the database has schema {found}, newer than this program's {known}; run the newer TaskFlow"
+    )]
+    TooNew {
+        /// Its schema.
+        found: i32,
+        /// The newest schema that this program knows.
+        known: i32,
+    },
+    /// The migration failed; nothing was changed.
+    #[error("the migration failed and was undone")]
+    Migration(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What a failure means for the transaction it came from.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Nothing was done; another try may succeed at once (a deadlock, a race for a key).
+    Again(StoreError),
+    /// The connection is gone and nothing was done.
+    Gone(StoreError),
+    /// Nothing was done, and another try would end the same.
+    Refused(StoreError),
+    /// The commit was under way.
+    Unknown(StoreError),
+}
+
+impl Failure {
+    /// What a caller hears.
+    pub(crate) fn into_error(self) -> StoreError {
+        match self {
+            Self::Again(_) => StoreError::Busy,
+            Self::Gone(error) | Self::Refused(error) | Self::Unknown(error) => error,
+        }
+    }
+
+    /// The same failure when the commit had been sent: what is certain stays certain.
+    pub(crate) fn committing(self) -> Self {
+        match self {
+            Self::Gone(StoreError::Failed(source)) => Self::Unknown(StoreError::Unknown(source)),
+            Self::Gone(error) => Self::Unknown(StoreError::Unknown(Box::new(error))),
+            certain => certain,
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let Some(state) = error.code() else {
+            return if error.is_closed() || is_io(&error) {
+                Self::Gone(StoreError::Failed(Box::new(error)))
+            } else {
+                Self::Refused(StoreError::Corrupt(chain(&error)))
+            };
+        };
+        match state {
+            s if *s == SqlState::T_R_SERIALIZATION_FAILURE
+                || *s == SqlState::T_R_DEADLOCK_DETECTED
+                || *s == SqlState::LOCK_NOT_AVAILABLE
+                || *s == SqlState::UNIQUE_VIOLATION =>
+            {
+                Self::Again(StoreError::Failed(Box::new(error)))
+            }
+            s if *s == SqlState::DISK_FULL => Self::Refused(StoreError::Full),
+            s if *s == SqlState::QUERY_CANCELED => Self::Refused(StoreError::Busy),
+            // The server stops, starts, fails over, or has no connection left.
+            s if s.code().starts_with("57P")
+                || s.code().starts_with("08")
+                || s.code().starts_with("53")
+                || *s == SqlState::READ_ONLY_SQL_TRANSACTION =>
+            {
+                Self::Gone(StoreError::Failed(Box::new(error)))
+            }
+            s if s.code().starts_with("XX") => Self::Refused(StoreError::Corrupt(chain(&error))),
+            _ => Self::Refused(StoreError::Failed(Box::new(error))),
+        }
+    }
+}
+
+fn is_io(error: &Error) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        if cause.is::<std::io::Error>() {
+            return true;
+        }
+        source = cause.source();
+    }
+    false
+}
+
+/// An error with all its sources, for the log.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

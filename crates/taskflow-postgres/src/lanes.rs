@@ -1,0 +1,161 @@
+//! Where tasks may wait, and from which instant on a claim has to look: kept in memory on each node,
+//! read anew by the keeper. Losing it costs time, never a task.
+
+use std::collections::{HashMap, HashSet};
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use parking_lot::Mutex;
+use taskflow_core::{Kind, QueueName, TenantId, Timestamp};
+use taskflow_store::{Claim, Ready};
+use tokio_postgres::types::Type;
+
+use crate::error::Failure;
+use crate::rows::{self, get};
+use crate::session::{Param, Session};
+
+/// How far behind the last look a claim still looks, in seconds: what a transaction put there that
+/// was open during the look. What was open for longer is found by the next look, a second later.
+const SLACK_SECONDS: f64 = 1.0;
+
+/// A queue and a kind of a tenant.
+pub(crate) type Key = (TenantId, QueueName, Kind);
+
+/// Per lane, the earliest `run_at` worth looking at for priorities 0 to 3.
+pub(crate) type Floors = [i64; 4];
+
+#[derive(Debug, Default)]
+pub(crate) struct Lanes {
+    known: Mutex<HashMap<Key, Floors>>,
+    /// What this node put into lanes while a look was under way, which may not have seen it.
+    meanwhile: Mutex<Option<Vec<(Key, i64)>>>,
+    /// The time of the latest claim.
+    asked: AtomicI64,
+}
+
+/// Where one claim looks: an array a column, for the statement.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    pub(crate) queue: Vec<String>,
+    pub(crate) kind: Vec<String>,
+    pub(crate) floors: [Vec<i64>; 4],
+}
+
+impl Lanes {
+    /// Which of `keys` no task was ever put in, as far as this node knows.
+    pub(crate) fn new_among(&self, keys: impl Iterator<Item = Key>) -> Vec<Key> {
+        let known = self.known.lock();
+        let new: HashSet<Key> = keys.filter(|key| !known.contains_key(key)).collect();
+        let mut new: Vec<Key> = new.into_iter().collect();
+        new.sort();
+        new
+    }
+
+    /// Where a claim of `tenant` has to look.
+    pub(crate) fn places(&self, tenant: TenantId, claim: &Claim, now: Timestamp) -> Places {
+        self.asked.store(now.micros(), Ordering::Relaxed);
+        let mut places = Places::default();
+        for ((of, queue, kind), floors) in self.known.lock().iter() {
+            if *of == tenant && claim.takes(queue, kind) {
+                places.queue.push(queue.as_str().to_owned());
+                places.kind.push(kind.as_str().to_owned());
+                for (column, floor) in places.floors.iter_mut().zip(floors) {
+                    column.push(*floor);
+                }
+            }
+        }
+        places
+    }
+
+    /// Makes claims look at what this node has just put there, however early its `run_at`.
+    pub(crate) fn lower(&self, tenant: TenantId, ready: &[Ready]) {
+        let mut known = self.known.lock();
+        let mut meanwhile = self.meanwhile.lock();
+        for ready in ready {
+            let key = (tenant, ready.queue.clone(), ready.kind.clone());
+            let run_at = ready.run_at.micros();
+            if let Some(floors) = known.get_mut(&key) {
+                *floors = floors.map(|floor| floor.min(run_at));
+            }
+            if let Some(meanwhile) = &mut *meanwhile {
+                meanwhile.push((key, run_at));
+            }
+        }
+    }
+
+    /// Makes the next claims look at everything: a transaction of a caller's own, which may have
+    /// been open for long, put tasks there.
+    pub(crate) fn look_everywhere(&self) {
+        for floors in self.known.lock().values_mut() {
+            *floors = [i64::MIN; 4];
+        }
+    }
+
+    /// Registers lanes before their first task, so that every node finds them.
+    pub(crate) async fn register(&self, session: &Session, new: Vec<Key>) -> Result<(), Failure> {
+        let tenants: Vec<i64> = new.iter().map(|(tenant, ..)| tenant.0).collect();
+        let queues: Vec<&str> = new.iter().map(|(_, queue, _)| queue.as_str()).collect();
+        let kinds: Vec<&str> = new.iter().map(|(.., kind)| kind.as_str()).collect();
+        let sql = "WITH new AS (INSERT INTO taskflow.lanes(tenant, queue, kind) \
+                   SELECT * FROM unnest($1::int8[], $2::text[], $3::text[]) \
+                   ON CONFLICT DO NOTHING RETURNING 1) \
+                   SELECT pg_notify('taskflow_lanes', '') FROM new LIMIT 1";
+        let params: [Param<'_>; 3] =
+            [(&tenants, Type::INT8_ARRAY), (&queues, Type::TEXT_ARRAY), (&kinds, Type::TEXT_ARRAY)];
+        session.query(sql, &params).await?;
+        let mut known = self.known.lock();
+        for key in new {
+            known.entry(key).or_insert([i64::MIN; 4]);
+        }
+        Ok(())
+    }
+
+    /// Looks from which instant on tasks wait in each lane. It sees tasks that a claim has locked and
+    /// not taken yet, so that nothing is passed over when that claim fails.
+    pub(crate) async fn look(&self, session: &Session) -> Result<(), Failure> {
+        *self.meanwhile.lock() = Some(Vec::new());
+        let found = self.find(session).await;
+        let mut known = self.known.lock();
+        let meanwhile = self.meanwhile.lock().take().unwrap_or_default();
+        // A lane that was registered meanwhile stays.
+        known.extend(found?);
+        for (key, run_at) in meanwhile {
+            if let Some(floors) = known.get_mut(&key) {
+                *floors = floors.map(|floor| floor.min(run_at));
+            }
+        }
+        Ok(())
+    }
+
+    async fn find(&self, session: &Session) -> Result<HashMap<Key, Floors>, Failure> {
+        let sql = "SELECT l.tenant, l.queue, l.kind, \
+                   (SELECT t.run_at FROM taskflow.tasks t WHERE t.tenant = l.tenant \
+                    AND t.queue = l.queue AND t.kind = l.kind AND t.priority = 0 AND t.status = 0 \
+                    AND t.blocked_by = 0 ORDER BY t.run_at, t.id LIMIT 1), \
+                   (SELECT t.run_at FROM taskflow.tasks t WHERE t.tenant = l.tenant \
+                    AND t.queue = l.queue AND t.kind = l.kind AND t.priority = 1 AND t.status = 0 \
+                    AND t.blocked_by = 0 ORDER BY t.run_at, t.id LIMIT 1), \
+                   (SELECT t.run_at FROM taskflow.tasks t WHERE t.tenant = l.tenant \
+                    AND t.queue = l.queue AND t.kind = l.kind AND t.priority = 2 AND t.status = 0 \
+                    AND t.blocked_by = 0 ORDER BY t.run_at, t.id LIMIT 1), \
+                   (SELECT t.run_at FROM taskflow.tasks t WHERE t.tenant = l.tenant \
+                    AND t.queue = l.queue AND t.kind = l.kind AND t.priority = 3 AND t.status = 0 \
+                    AND t.blocked_by = 0 ORDER BY t.run_at, t.id LIMIT 1) \
+                   FROM taskflow.lanes l";
+        let asked = Timestamp::from_micros(self.asked.load(Ordering::Relaxed));
+        let ceiling = asked.plus_seconds(-SLACK_SECONDS).micros();
+        let rows = session.query(sql, &[]).await?;
+        let mut found = HashMap::with_capacity(rows.len());
+        for row in &rows {
+            let key = (TenantId(get(row, 0)?), rows::queue(row, 1)?, rows::kind(row, 2)?);
+            let mut floors = [ceiling; 4];
+            for (at, floor) in floors.iter_mut().enumerate() {
+                if let Some(first) = get::<Option<i64>>(row, 3 + at)? {
+                    *floor = first.min(ceiling);
+                }
+            }
+            found.insert(key, floors);
+        }
+        Ok(found)
+    }
+}

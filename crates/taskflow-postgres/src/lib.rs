@@ -1,0 +1,35 @@
+//! The store on PostgreSQL: any number of nodes share one database.
+//!
+//! Reading order: `store.rs` (the contract), `writer.rs` (one flusher a room), `orders.rs` (what a
+//! transaction does), `desk.rs` (what it works on), `tasks.rs` and `work.rs` (the rooms), `lanes.rs`
+//! (where claims look), `keeper.rs` and `listen.rs` (what a node does beside). It knows no HTTP and no
+//! rule of a task: those are `core::step`'s.
+
+mod clock;
+mod columns;
+mod connect;
+mod desk;
+mod error;
+mod keeper;
+mod lanes;
+mod listen;
+mod migrate;
+mod options;
+mod orders;
+mod rows;
+mod session;
+mod store;
+mod tasks;
+mod work;
+mod writer;
+
+pub use error::OpenError;
+pub use migrate::SCHEMA;
+pub use options::{Options, PoolMode};
+pub use store::PostgresStore;
+
+/// Starts a task of the store's own; it ends with its connection, its queue or its store.
+#[expect(clippy::disallowed_methods, reason = "the supervisor is above the store")]
+fn spawn<F: Future<Output = ()> + Send + 'static>(task: F) -> tokio::task::AbortHandle {
+    tokio::spawn(task).abort_handle()
+}

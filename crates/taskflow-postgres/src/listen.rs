@@ -1,0 +1,91 @@
+//! Hears of other nodes' work by `LISTEN`. What it misses costs a poll interval, never a task.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Notification};
+
+use crate::error::chain;
+use crate::keeper::OwnPids;
+use crate::lanes::Lanes;
+
+/// How long it waits before it connects anew: short, for the sake of wake-ups, and still no storm on
+/// a server that starts.
+const AGAIN: Duration = Duration::from_millis(250);
+
+/// Ready: a node committed work for a queue. Enqueued: SQL of the application's own did, in a
+/// transaction that may be old. Lanes: a queue or kind is new.
+const LISTEN: &str = "LISTEN taskflow_ready; LISTEN taskflow_enqueued; LISTEN taskflow_lanes";
+
+pub(crate) struct Listener {
+    pub(crate) config: Config,
+    pub(crate) hints: watch::Sender<u64>,
+    pub(crate) lanes: Arc<Lanes>,
+    pub(crate) look: Arc<Notify>,
+    pub(crate) own: OwnPids,
+}
+
+impl Listener {
+    /// Runs until it is dropped.
+    pub(crate) async fn run(self) {
+        let mut fine = true;
+        loop {
+            if let Err(error) = self.listen(&mut fine).await
+                && std::mem::replace(&mut fine, false)
+            {
+                tracing::warn!(error = %chain(&error), "nothing is heard of other nodes");
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    async fn listen(&self, fine: &mut bool) -> Result<(), tokio_postgres::Error> {
+        let (client, mut connection) = self.config.connect(NoTls).await?;
+        let mut messages =
+            futures_util::stream::poll_fn(move |context| connection.poll_message(context));
+        let mut listening = Box::pin(self.start(&client));
+        let mut started = false;
+        loop {
+            let message = tokio::select! {
+                started_now = &mut listening, if !started => {
+                    started_now?;
+                    started = true;
+                    *fine = true;
+                    continue;
+                }
+                message = futures_util::StreamExt::next(&mut messages) => message,
+            };
+            match message {
+                Some(Ok(AsyncMessage::Notification(told))) => self.hear(&told),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Err(error),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn start(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
+        client.batch_execute(LISTEN).await?;
+        // Whatever was told before it listened: look once.
+        self.lanes.look_everywhere();
+        self.look.notify_one();
+        Ok(())
+    }
+
+    fn hear(&self, told: &Notification) {
+        match told.channel() {
+            "taskflow_lanes" => self.look.notify_one(),
+            "taskflow_enqueued" => {
+                self.lanes.look_everywhere();
+                self.hint();
+            }
+            _ if self.own.lock().contains(&told.process_id()) => {}
+            _ => self.hint(),
+        }
+    }
+
+    fn hint(&self) {
+        self.hints.send_modify(|count| *count += 1);
+    }
+}

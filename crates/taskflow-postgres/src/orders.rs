@@ -1,0 +1,255 @@
+//! The three flushers' transactions: new tasks, work, and edits with expiry. How each item is done is
+//! in `tasks.rs` and `work.rs`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use taskflow_core::{NewTask, Task, TaskId, TenantId, Timestamp};
+use taskflow_store::{
+    Answers, Claim, Delete, Deleted, Edit, Edited, Expired, Inserted, Ready, Sync, Synced,
+};
+
+use crate::desk::Desk;
+use crate::error::Failure;
+use crate::lanes::Lanes;
+use crate::session::Session;
+use crate::tasks;
+use crate::work;
+use crate::writer::Room;
+
+/// New tasks of one caller.
+#[derive(Debug)]
+pub(crate) struct Insert {
+    pub(crate) tenant: TenantId,
+    pub(crate) now: Timestamp,
+    pub(crate) batch: Vec<NewTask>,
+}
+
+/// The room of new tasks.
+pub(crate) struct Inserts {
+    pub(crate) lanes: Arc<Lanes>,
+}
+
+#[async_trait]
+impl Room for Inserts {
+    type Order = Insert;
+    type Answer = Answers<Inserted>;
+
+    async fn attempt(
+        &self,
+        session: &Session,
+        orders: &[Insert],
+    ) -> Result<Vec<Answers<Inserted>>, Failure> {
+        let keys = orders.iter().flat_map(|order| {
+            order.batch.iter().map(|new| (order.tenant, new.queue.clone(), new.kind.clone()))
+        });
+        let new = self.lanes.new_among(keys);
+        if !new.is_empty() {
+            self.lanes.register(session, new).await?;
+        }
+        if orders.iter().all(|order| tasks::plain(&order.batch)) {
+            let answers = insert_plain(session, orders).await?;
+            for (order, answer) in orders.iter().zip(&answers) {
+                self.lanes.lower(order.tenant, &answer.ready);
+            }
+            return Ok(answers);
+        }
+        let mut desk = Desk::new(session, &self.lanes);
+        desk.begin(&[]).await?;
+        desk.take_keys(unique_keys(orders)).await?;
+        desk.lock(&parents(orders)).await?;
+        let mut answers = Vec::with_capacity(orders.len());
+        for order in orders {
+            (desk.tenant, desk.now) = (order.tenant, order.now);
+            let mut items = Vec::with_capacity(order.batch.len());
+            for new in &order.batch {
+                items.push(desk.insert(new.clone()).await?);
+            }
+            answers.push(Answers { items, ready: ready(&mut desk) });
+        }
+        desk.commit().await?;
+        Ok(answers)
+    }
+}
+
+async fn insert_plain(
+    session: &Session,
+    orders: &[Insert],
+) -> Result<Vec<Answers<Inserted>>, Failure> {
+    let batch = orders
+        .iter()
+        .flat_map(|order| order.batch.iter().map(|new| (order.tenant, order.now, new.clone())));
+    let mut born = tasks::insert_plain(session, batch.collect()).await?.into_iter();
+    let answer = |order: &Insert| {
+        let tasks: Vec<Box<Task>> = born.by_ref().take(order.batch.len()).collect();
+        let ready = tasks.iter().map(|task| tasks::ready(task)).collect();
+        Answers { items: tasks.into_iter().map(Inserted::Created).collect(), ready }
+    };
+    Ok(orders.iter().map(answer).collect())
+}
+
+fn unique_keys(orders: &[Insert]) -> BTreeSet<String> {
+    let keys = orders.iter().flat_map(|order| {
+        order.batch.iter().filter_map(|new| {
+            let key = &new.unique.as_ref()?.key;
+            Some(format!("{} {} {key}", order.tenant.0, new.queue.as_str()))
+        })
+    });
+    keys.collect()
+}
+
+fn parents(orders: &[Insert]) -> Vec<TaskId> {
+    let parents = orders.iter().flat_map(|order| &order.batch).flat_map(|new| &new.depends_on);
+    parents.copied().collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// What the command that ends here made ready.
+fn ready(desk: &mut Desk<'_>) -> Vec<Ready> {
+    std::mem::take(&mut desk.ready).into_values().collect()
+}
+
+/// What one worker says and asks.
+#[derive(Debug)]
+pub(crate) struct Work {
+    pub(crate) tenant: TenantId,
+    pub(crate) now: Timestamp,
+    pub(crate) sync: Sync,
+}
+
+/// The room of work.
+pub(crate) struct Works {
+    pub(crate) lanes: Arc<Lanes>,
+}
+
+#[async_trait]
+impl Room for Works {
+    type Order = Work;
+    type Answer = Synced;
+
+    async fn attempt(&self, session: &Session, orders: &[Work]) -> Result<Vec<Synced>, Failure> {
+        let ids = orders.iter().flat_map(|o| work::ids(&o.sync.finish, &o.sync.extend));
+        let ids: BTreeSet<TaskId> = ids.collect();
+        let ids: Vec<TaskId> = ids.into_iter().collect();
+        let mut desk = Desk::new(session, &self.lanes);
+        desk.begin(&ids).await?;
+        let mut answers = Vec::with_capacity(orders.len());
+        let mut claims: Vec<(usize, TenantId, Claim)> = Vec::new();
+        let mut freed = Vec::with_capacity(orders.len());
+        for (at, order) in orders.iter().enumerate() {
+            (desk.tenant, desk.now) = (order.tenant, order.now);
+            let mut synced = Synced::default();
+            for item in &order.sync.finish {
+                synced.finished.push(desk.end_attempt(item.clone()).await?);
+            }
+            for item in &order.sync.extend {
+                synced.extended.push(desk.extend(item.clone()).await?);
+            }
+            freed.push(std::mem::take(&mut desk.ready));
+            answers.push(synced);
+            if let Some(claim) = &order.sync.claim {
+                claims.push((at, order.tenant, claim.clone()));
+            }
+        }
+        // Claims come after every finish of the batch, so that none passes over what it freed.
+        for group in work::alike(&claims) {
+            let wishes: Vec<&Claim> = group.iter().map(|at| &claims[*at].2).collect();
+            let places: Vec<usize> = group.iter().map(|at| claims[*at].0).collect();
+            let Some(&first) = places.first() else { continue };
+            desk.tenant = orders[first].tenant;
+            desk.now = places.iter().map(|at| orders[*at].now).max().unwrap_or(desk.now);
+            let handed = desk.claim(&wishes).await?;
+            for (at, claimed) in places.iter().zip(handed) {
+                answers[*at].claimed = claimed;
+            }
+            freed[first].append(&mut desk.ready);
+        }
+        // What was handed out again, or ended on the way, waits for nobody.
+        freed.iter_mut().for_each(|freed| freed.retain(|id, _| desk.waits(*id)));
+        desk.commit().await?;
+        for (answer, freed) in answers.iter_mut().zip(freed) {
+            answer.ready = freed.into_values().collect();
+        }
+        Ok(answers)
+    }
+}
+
+/// What people and time do to tasks.
+#[derive(Debug)]
+pub(crate) struct Change {
+    pub(crate) tenant: TenantId,
+    pub(crate) now: Timestamp,
+    pub(crate) what: What,
+}
+
+/// Which change.
+#[derive(Debug)]
+pub(crate) enum What {
+    Edit(Vec<Edit>),
+    Delete(Vec<Delete>),
+    Expire(u32),
+}
+
+/// The answers to a [`Change`].
+#[derive(Debug)]
+pub(crate) enum Changed {
+    Edited(Answers<Edited>),
+    Deleted(Answers<Deleted>),
+    Expired(Answers<Expired>),
+}
+
+/// The room of changes.
+pub(crate) struct Changes {
+    pub(crate) lanes: Arc<Lanes>,
+}
+
+#[async_trait]
+impl Room for Changes {
+    type Order = Change;
+    type Answer = Changed;
+
+    async fn attempt(&self, session: &Session, orders: &[Change]) -> Result<Vec<Changed>, Failure> {
+        let ids: BTreeSet<TaskId> = orders.iter().flat_map(changed_ids).collect();
+        let ids: Vec<TaskId> = ids.into_iter().collect();
+        let mut desk = Desk::new(session, &self.lanes);
+        desk.begin(&ids).await?;
+        let mut answers = Vec::with_capacity(orders.len());
+        for order in orders {
+            (desk.tenant, desk.now) = (order.tenant, order.now);
+            answers.push(change(&mut desk, &order.what).await?);
+        }
+        desk.commit().await?;
+        Ok(answers)
+    }
+}
+
+async fn change(desk: &mut Desk<'_>, what: &What) -> Result<Changed, Failure> {
+    Ok(match what {
+        What::Edit(batch) => {
+            let mut items = Vec::with_capacity(batch.len());
+            for edit in batch {
+                items.push(desk.edit(edit).await?);
+            }
+            Changed::Edited(Answers { items, ready: ready(desk) })
+        }
+        What::Delete(batch) => {
+            let mut items = Vec::with_capacity(batch.len());
+            for delete in batch {
+                items.push(desk.delete(delete).await?);
+            }
+            Changed::Deleted(Answers { items, ready: ready(desk) })
+        }
+        What::Expire(limit) => {
+            let items = desk.expire(*limit).await?;
+            Changed::Expired(Answers { items, ready: ready(desk) })
+        }
+    })
+}
+
+fn changed_ids(change: &Change) -> Vec<TaskId> {
+    match &change.what {
+        What::Edit(batch) => batch.iter().map(|edit| edit.id).collect(),
+        What::Delete(batch) => batch.iter().map(|delete| delete.id).collect(),
+        What::Expire(_) => Vec::new(),
+    }
+}

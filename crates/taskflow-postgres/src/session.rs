@@ -1,0 +1,72 @@
+//! One connection as the store uses it: statements with typed parameters, prepared once per
+//! connection or not named at all, and the brackets of a transaction. It knows no table.
+
+use deadpool_postgres::Object;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Error, Row};
+
+use crate::options::PoolMode;
+
+/// A parameter with its type.
+pub(crate) type Param<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// A connection taken from the pool.
+pub(crate) struct Session {
+    client: Object,
+    mode: PoolMode,
+}
+
+/// What keeps the planner to short walks of an index: tables of a queue change faster than their
+/// statistics, and a plan made on an empty table would read all of a full one.
+pub(crate) const PLANNER: [(&str, &str); 5] = [
+    ("enable_seqscan", "off"),
+    ("enable_bitmapscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("jit", "off"),
+];
+
+/// Begins, and says for this transaction what a session would keep.
+const BEGIN_ALONE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
+     SET LOCAL synchronous_commit = on; SET LOCAL statement_timeout = '15s'; \
+     SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
+     SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off";
+
+impl Session {
+    pub(crate) fn new(client: Object, mode: PoolMode) -> Self {
+        Self { client, mode }
+    }
+
+    /// Runs one statement.
+    pub(crate) async fn query(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, Error> {
+        match self.mode {
+            PoolMode::Transaction => self.client.query_typed(sql, params).await,
+            PoolMode::Session => {
+                let types: Vec<Type> = params.iter().map(|(_, of)| of.clone()).collect();
+                let statement = self.client.prepare_typed_cached(sql, &types).await?;
+                let values: Vec<&(dyn ToSql + Sync)> = params.iter().map(|(v, _)| *v).collect();
+                self.client.query(&statement, &values).await
+            }
+        }
+    }
+
+    /// Begins a transaction.
+    pub(crate) async fn begin(&self) -> Result<(), Error> {
+        self.client
+            .batch_execute(match self.mode {
+                PoolMode::Session => "BEGIN ISOLATION LEVEL READ COMMITTED",
+                PoolMode::Transaction => BEGIN_ALONE,
+            })
+            .await
+    }
+
+    /// Runs a statement without parameters or answers.
+    pub(crate) async fn execute(&self, sql: &str) -> Result<(), Error> {
+        self.client.batch_execute(sql).await
+    }
+
+    /// Gives the connection up instead of back: nobody knows what it is in the middle of.
+    pub(crate) fn discard(self) {
+        drop(Object::take(self.client));
+    }
+}

@@ -1,0 +1,287 @@
+//! `PostgresStore`: the store contract, handed to the flushers and to connections that read.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use async_trait::async_trait;
+use taskflow_core::{Attempt, Clock, Finish, Json, NewTask, Task, TaskId, TenantId, Timestamp};
+use taskflow_store::batcher::{self, Batcher};
+use taskflow_store::{
+    Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Extend, FinishTask, Hints,
+    Inserted, Page, Store, StoreError, Sync, Synced, TaskStore, WorkStore,
+};
+use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
+
+use crate::clock::DatabaseClock;
+use crate::connect::{self, Pool};
+use crate::error::{Failure, OpenError, chain};
+use crate::keeper::{Keeper, OwnPids};
+use crate::lanes::Lanes;
+use crate::listen::Listener;
+use crate::options::{Options, PoolMode};
+use crate::orders::{Change, Changed, Changes, Insert, Inserts, What, Work, Works};
+use crate::session::Session;
+use crate::{migrate, spawn, tasks, work, writer};
+
+/// A task's own size in a queue of commands, beside its payload.
+const TASK_BYTES: usize = 512;
+
+/// The store on one PostgreSQL database. Dropping it carries out what waits and closes its connections.
+pub struct PostgresStore {
+    pool: Pool,
+    inserts: Batcher<Insert, Answers<Inserted>>,
+    works: Batcher<Work, Synced>,
+    changes: Batcher<Change, Changed>,
+    clock: Arc<DatabaseClock>,
+    hints: Hints,
+    /// What ends with the store: the flushers end by themselves when they are through.
+    beside: Vec<AbortHandle>,
+}
+
+impl std::fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PostgresStore").finish_non_exhaustive()
+    }
+}
+
+/// A name for this store's connections that no other has.
+fn connection_name() -> String {
+    static STORES: AtomicU32 = AtomicU32::new(0);
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host: String = host.trim().chars().filter(char::is_ascii_alphanumeric).take(24).collect();
+    let number = STORES.fetch_add(1, Ordering::Relaxed);
+    format!("taskflow {host} {} {number}", std::process::id())
+}
+
+impl PostgresStore {
+    /// Opens the database and brings its schema up to date. Needs a tokio runtime around it.
+    pub async fn open(options: Options) -> Result<Self, OpenError> {
+        let name = connection_name();
+        let config = connect::config(&options, &name)?;
+        migrate::migrate(&config).await?;
+        let pool = Pool::new(config.clone(), &options)?;
+        let lanes = Arc::new(Lanes::default());
+        let clock = first_look(&pool, &lanes).await?;
+        let (inserts, inserting) = batcher::channel();
+        let (works, working) = batcher::channel();
+        let (changes, changing) = batcher::channel();
+        spawn(writer::run(Inserts { lanes: Arc::clone(&lanes) }, pool.clone(), inserting));
+        spawn(writer::run(Works { lanes: Arc::clone(&lanes) }, pool.clone(), working));
+        spawn(writer::run(Changes { lanes: Arc::clone(&lanes) }, pool.clone(), changing));
+        let (hint, hints) = watch::channel(0);
+        let (look, own) = (Arc::new(Notify::new()), OwnPids::default());
+        let keeper = Keeper {
+            pool: pool.clone(),
+            lanes: Arc::clone(&lanes),
+            clock: Arc::clone(&clock),
+            hints: hint.clone(),
+            look: Arc::clone(&look),
+            own: Arc::clone(&own),
+            name,
+        };
+        let mut beside = vec![spawn(keeper.run())];
+        if options.pool_mode == PoolMode::Session {
+            beside.push(spawn(Listener { config, hints: hint, lanes, look, own }.run()));
+        }
+        Ok(Self { pool, inserts, works, changes, clock, hints, beside })
+    }
+
+    /// The database's time.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock) as Arc<dyn Clock>
+    }
+
+    /// Reads, a second time when the first connection was a dead one.
+    async fn read<T, F: Future<Output = Result<T, Failure>> + Send>(
+        &self,
+        ask: impl Fn(Arc<Session>) -> F + Send,
+    ) -> Result<T, StoreError> {
+        let mut last = None;
+        for _ in 0..3 {
+            let session = Arc::new(self.pool.session().await.map_err(Failure::into_error)?);
+            match ask(Arc::clone(&session)).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => {
+                    if let Some(session) = Arc::into_inner(session) {
+                        session.discard();
+                    }
+                    let again = matches!(failure, Failure::Gone(_) | Failure::Again(_));
+                    last = Some(failure);
+                    if !again {
+                        break;
+                    }
+                }
+            }
+        }
+        Err(match last {
+            Some(Failure::Gone(error)) => {
+                tracing::error!(error = %chain(&error), "the database goes away again and again");
+                StoreError::Unavailable
+            }
+            Some(failure) => failure.into_error(),
+            None => StoreError::Unavailable,
+        })
+    }
+}
+
+async fn first_look(pool: &Pool, lanes: &Lanes) -> Result<Arc<DatabaseClock>, OpenError> {
+    let session = pool.take().await.map_err(|error| OpenError::Unreachable(Box::new(error)))?;
+    let unreadable = |failure: Failure| OpenError::Unreachable(Box::new(failure.into_error()));
+    let clock = DatabaseClock::look_first(&session).await.map_err(unreadable)?;
+    lanes.look(&session).await.map_err(unreadable)?;
+    Ok(Arc::new(clock))
+}
+
+impl Drop for PostgresStore {
+    fn drop(&mut self) {
+        for task in &self.beside {
+            task.abort();
+        }
+    }
+}
+
+/// A flusher answers each command with its own kind of answer; anything else is a fault here.
+fn mixed_up<T>() -> Result<T, StoreError> {
+    Err(StoreError::Corrupt("a flusher mixed up its answers".into()))
+}
+
+fn length(json: Option<&Json>) -> usize {
+    json.map_or(0, Json::len)
+}
+
+/// What a new task holds in the queue of commands, in bytes.
+fn size_of_new(task: &NewTask) -> usize {
+    let texts = task.title.len() + task.description.as_ref().map_or(0, String::len);
+    let tags: usize = task.tags.iter().map(String::len).sum();
+    TASK_BYTES + texts + tags + length(task.payload.as_ref()) + length(task.metadata.as_ref())
+}
+
+fn size_of_edit(edit: &Edit) -> usize {
+    let json = |field: &Option<Option<Json>>| length(field.as_ref().and_then(Option::as_ref));
+    let patch = &edit.patch;
+    let description = patch.description.as_ref().and_then(Option::as_ref).map_or(0, String::len);
+    TASK_BYTES + description + json(&patch.payload) + json(&patch.metadata)
+}
+
+fn size_of_sync(sync: &Sync) -> usize {
+    let finish = |item: &FinishTask| match &item.finish {
+        Finish::Completed { result } => length(result.as_ref()),
+        Finish::Failed { error, .. } => error.len(),
+        _ => 0,
+    };
+    let extend = |item: &Extend| length(item.checkpoint.as_ref());
+    let items = sync.finish.len() + sync.extend.len();
+    TASK_BYTES * (1 + items)
+        + sync.finish.iter().map(finish).sum::<usize>()
+        + sync.extend.iter().map(extend).sum::<usize>()
+}
+
+#[async_trait]
+impl TaskStore for PostgresStore {
+    async fn insert(
+        &self,
+        scope: TenantId,
+        batch: Vec<NewTask>,
+        now: Timestamp,
+    ) -> Result<Answers<Inserted>, StoreError> {
+        let bytes = batch.iter().map(size_of_new).sum();
+        self.inserts.submit(Insert { tenant: scope, now, batch }, bytes).await
+    }
+
+    async fn get(
+        &self,
+        scope: TenantId,
+        ids: Vec<TaskId>,
+    ) -> Result<Vec<Option<Task>>, StoreError> {
+        self.read(|session| {
+            let ids = ids.clone();
+            async move { tasks::read(&session, scope, &ids).await }
+        })
+        .await
+    }
+
+    async fn list(&self, scope: TenantId, page: Page) -> Result<Vec<Task>, StoreError> {
+        let listed = self
+            .read(move |session| async move { tasks::list(&session, scope, page).await })
+            .await?;
+        listed.ok_or(StoreError::PageTooLarge)
+    }
+
+    async fn edit(
+        &self,
+        scope: TenantId,
+        batch: Vec<Edit>,
+        now: Timestamp,
+    ) -> Result<Answers<Edited>, StoreError> {
+        let bytes = batch.iter().map(size_of_edit).sum();
+        let change = Change { tenant: scope, now, what: What::Edit(batch) };
+        match self.changes.submit(change, bytes).await? {
+            Changed::Edited(answers) => Ok(answers),
+            _ => mixed_up(),
+        }
+    }
+
+    async fn delete(
+        &self,
+        scope: TenantId,
+        batch: Vec<Delete>,
+        now: Timestamp,
+    ) -> Result<Answers<Deleted>, StoreError> {
+        let change = Change { tenant: scope, now, what: What::Delete(batch) };
+        match self.changes.submit(change, TASK_BYTES).await? {
+            Changed::Deleted(answers) => Ok(answers),
+            _ => mixed_up(),
+        }
+    }
+
+    async fn count(&self, scope: TenantId) -> Result<Counts, StoreError> {
+        self.read(move |session| async move { tasks::count(&session, scope).await }).await
+    }
+
+    async fn attempts(
+        &self,
+        scope: TenantId,
+        id: TaskId,
+    ) -> Result<Option<Vec<Attempt>>, StoreError> {
+        self.read(move |session| async move { tasks::attempts(&session, scope, id).await }).await
+    }
+}
+
+#[async_trait]
+impl WorkStore for PostgresStore {
+    async fn sync(
+        &self,
+        scope: TenantId,
+        sync: Sync,
+        now: Timestamp,
+    ) -> Result<Synced, StoreError> {
+        let bytes = size_of_sync(&sync);
+        self.works.submit(Work { tenant: scope, now, sync }, bytes).await
+    }
+
+    async fn expire(&self, now: Timestamp, limit: u32) -> Result<Answers<Expired>, StoreError> {
+        // Most calls find nothing: a look spares the transaction.
+        if !self
+            .read(move |session| async move { work::anything_overdue(&session, now).await })
+            .await?
+        {
+            return Ok(Answers::default());
+        }
+        let change = Change { tenant: TenantId::DEFAULT, now, what: What::Expire(limit) };
+        match self.changes.submit(change, TASK_BYTES).await? {
+            Changed::Expired(answers) => Ok(answers),
+            _ => mixed_up(),
+        }
+    }
+
+    async fn due(&self, after: Timestamp, until: Timestamp) -> Result<Due, StoreError> {
+        self.read(move |session| async move { work::due(&session, after, until).await }).await
+    }
+}
+
+impl Store for PostgresStore {
+    fn hints(&self) -> Hints {
+        self.hints.clone()
+    }
+}

@@ -1,0 +1,447 @@
+//! The room of tasks: insert, edit, delete and the reads.
+
+use std::collections::{BTreeSet, HashSet};
+
+use taskflow_core::limits::{ATTEMPTS_KEPT, PAGE_BYTES_MAX};
+use taskflow_core::task::{OnConflict, UniqueKey};
+use taskflow_core::{
+    Attempt, Command, Json, NewTask, Outcome, Priority, Status, Task, TaskId, TenantId, Timestamp,
+    step,
+};
+use taskflow_store::{Counts, Delete, Deleted, Edit, Edited, Filter, Inserted, Page, Ready, kept};
+use tokio_postgres::types::Type;
+
+use crate::columns::{Births, Deltas};
+use crate::desk::{Counting, Desk, Lane};
+use crate::error::Failure;
+use crate::rows::{self, Hot, get, int, small, task_columns};
+use crate::session::{Param, Session};
+
+/// What happens to the holder of a wanted unique key.
+enum Key {
+    Free,
+    Answer(Inserted),
+    Replace(TaskId),
+}
+
+/// The id of a task that is not stored yet.
+const UNBORN: i64 = i64::MAX;
+
+/// A new task before the database gave it an id.
+fn unborn(new: NewTask, blocked: u32, now: Timestamp) -> Result<Box<Task>, Failure> {
+    let id = TaskId::new(UNBORN).ok_or_else(|| rows::bad("an id is not positive"))?;
+    Ok(Box::new(Task::born(id, new, blocked, now)))
+}
+
+/// Whether nothing of these tasks depends on another one: one statement inserts them all.
+pub(crate) fn plain(batch: &[NewTask]) -> bool {
+    batch.iter().all(|new| new.depends_on.is_empty() && new.unique.is_none())
+}
+
+/// Inserts tasks that depend on nothing: one statement, one commit, one way to the database. The
+/// tasks come back with their ids, in order.
+pub(crate) async fn insert_plain(
+    session: &Session,
+    batch: Vec<(TenantId, Timestamp, NewTask)>,
+) -> Result<Vec<Box<Task>>, Failure> {
+    let mut tasks = Vec::with_capacity(batch.len());
+    for (tenant, now, new) in batch {
+        tasks.push((tenant, unborn(new, 0, now)?));
+    }
+    let mut births = Births::default();
+    let mut counts = Counting::new();
+    let mut told = BTreeSet::new();
+    for (tenant, task) in &tasks {
+        births.push(*tenant, task);
+        told.insert(task.queue.as_str());
+        *counts.entry(lane(*tenant, task)).or_insert(0) += 1;
+    }
+    let told: Vec<&str> = told.into_iter().collect();
+    let ids = births.insert(session, &Deltas::of(&counts), &told).await;
+    let ids = ids.map_err(Failure::committing)?;
+    drop(births);
+    if ids.len() != tasks.len() {
+        return Err(rows::bad("an insert gave another number of ids"));
+    }
+    Ok(tasks
+        .into_iter()
+        .zip(ids)
+        .map(|((_, mut task), id)| {
+            task.id = id;
+            task
+        })
+        .collect())
+}
+
+fn lane(tenant: TenantId, task: &Task) -> Lane {
+    Lane {
+        tenant,
+        status: Status::Pending,
+        queue: task.queue.clone(),
+        kind: task.kind.clone(),
+        priority: task.priority,
+    }
+}
+
+/// What a new task makes ready.
+pub(crate) fn ready(task: &Task) -> Ready {
+    Ready { queue: task.queue.clone(), kind: task.kind.clone(), run_at: task.state.run_at }
+}
+
+impl Desk<'_> {
+    /// Takes the unique keys of a batch, in one order on every node: creates that want the same key
+    /// follow each other.
+    pub(crate) async fn take_keys(&self, keys: BTreeSet<String>) -> Result<(), Failure> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<String> = keys.into_iter().collect();
+        let sql = "SELECT pg_advisory_xact_lock(hashtextextended('taskflow:' || key, 0)) \
+                   FROM unnest($1::text[]) WITH ORDINALITY AS k(key, place) ORDER BY place";
+        self.session.query(sql, &[(&keys, Type::TEXT_ARRAY)]).await?;
+        Ok(())
+    }
+
+    /// Inserts one task.
+    pub(crate) async fn insert(&mut self, mut new: NewTask) -> Result<Inserted, Failure> {
+        let mut seen = HashSet::new();
+        new.depends_on.retain(|id| seen.insert(*id));
+        let waiting = match self.parents(&new.depends_on).await? {
+            Ok(waiting) => waiting,
+            Err(answer) => return Ok(answer),
+        };
+        match self.key(&new).await? {
+            Key::Free => self.give_birth(new, &waiting).await.map(Inserted::Created),
+            Key::Answer(answer) => Ok(answer),
+            Key::Replace(holder) => self.replace(holder, new).await,
+        }
+    }
+
+    /// Cancels the holder and puts `new` in its place, unless `new` waits for what is lost by that:
+    /// then nothing happens.
+    async fn replace(&mut self, holder: TaskId, new: NewTask) -> Result<Inserted, Failure> {
+        if self.would_lose(holder, &new.depends_on).await? {
+            let lost = self.first_lost(holder, &new.depends_on).await?;
+            return Ok(Inserted::LostParent(lost));
+        }
+        self.cancel_replaced(holder).await?;
+        self.write_down().await?;
+        let waiting = match self.parents(&new.depends_on).await? {
+            Ok(waiting) => waiting,
+            Err(answer) => return Ok(answer),
+        };
+        let task = self.give_birth(new, &waiting).await?;
+        Ok(Inserted::Replaced { task, cancelled: holder })
+    }
+
+    async fn would_lose(&mut self, holder: TaskId, parents: &[TaskId]) -> Result<bool, Failure> {
+        Ok(!self.lost_by(holder, parents).await?.is_empty())
+    }
+
+    async fn first_lost(&mut self, holder: TaskId, parents: &[TaskId]) -> Result<TaskId, Failure> {
+        let lost = self.lost_by(holder, parents).await?;
+        Ok(parents.iter().copied().find(|id| lost.contains(id)).unwrap_or(holder))
+    }
+
+    /// Which of `parents` the holder's cancellation would end: itself and all that waits for it.
+    async fn lost_by(
+        &mut self,
+        holder: TaskId,
+        parents: &[TaskId],
+    ) -> Result<HashSet<TaskId>, Failure> {
+        if parents.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let sql = "WITH RECURSIVE lost(id) AS (SELECT $1::int8 UNION \
+                   SELECT w.child FROM lost JOIN taskflow.waits w ON w.parent = lost.id) \
+                   SELECT id FROM lost WHERE id = ANY($2)";
+        let ids: Vec<i64> = parents.iter().map(|id| id.get()).collect();
+        let params: [Param<'_>; 2] = [(&holder.get(), Type::INT8), (&ids, Type::INT8_ARRAY)];
+        self.session.query(sql, &params).await?.iter().map(rows::id).collect()
+    }
+
+    async fn give_birth(&mut self, new: NewTask, waiting: &[TaskId]) -> Result<Box<Task>, Failure> {
+        let blocked = u32::try_from(waiting.len()).unwrap_or(u32::MAX);
+        let mut task = unborn(new, blocked, self.now)?;
+        self.bear(&mut task, waiting).await?;
+        Ok(task)
+    }
+
+    /// The parents that have not completed, or why the task cannot wait for them.
+    async fn parents(&mut self, ids: &[TaskId]) -> Result<Result<Vec<TaskId>, Inserted>, Failure> {
+        let mut waiting = Vec::new();
+        for &id in ids {
+            match self.hot(id).await?.map(|hot| hot.state.status) {
+                None => return Ok(Err(Inserted::NoParent(id))),
+                Some(Status::Failed | Status::Cancelled) => {
+                    return Ok(Err(Inserted::LostParent(id)));
+                }
+                Some(Status::Completed) => {}
+                Some(Status::Pending | Status::InProgress) => waiting.push(id),
+            }
+        }
+        Ok(Ok(waiting))
+    }
+
+    async fn key(&mut self, new: &NewTask) -> Result<Key, Failure> {
+        let Some(UniqueKey { key, on_conflict }) = &new.unique else { return Ok(Key::Free) };
+        let Some(holder) = self.holder(new.queue.as_str(), key).await? else {
+            return Ok(Key::Free);
+        };
+        let status = self.hot(holder).await?.map(|hot| hot.state.status);
+        Ok(match (on_conflict, status) {
+            // It ended between the look and the lock.
+            (_, None | Some(Status::Completed | Status::Failed | Status::Cancelled)) => Key::Free,
+            (OnConflict::Return, _) => match self.whole(holder).await? {
+                Some(task) => Key::Answer(Inserted::Existing(task)),
+                None => Key::Free,
+            },
+            (OnConflict::Replace, Some(Status::Pending)) => Key::Replace(holder),
+            (OnConflict::Replace | OnConflict::Reject, _) => Key::Answer(Inserted::KeyHeld(holder)),
+        })
+    }
+
+    /// The live task that holds a unique key.
+    async fn holder(&mut self, queue: &str, key: &str) -> Result<Option<TaskId>, Failure> {
+        self.write_down().await?;
+        let sql = "SELECT id FROM taskflow.tasks WHERE tenant = $1 AND queue = $2 \
+                   AND unique_key = $3 AND status < 2";
+        let params: [Param<'_>; 3] =
+            [(&self.tenant.0, Type::INT8), (&queue, Type::TEXT), (&key, Type::TEXT)];
+        self.session.query(sql, &params).await?.first().map(rows::id).transpose()
+    }
+
+    async fn cancel_replaced(&mut self, holder: TaskId) -> Result<(), Failure> {
+        let Some(hot) = self.hot(holder).await? else { return Ok(()) };
+        let command = Command::Move(Status::Cancelled);
+        if let Ok(mut step) = step(hot.id, &hot.terms, &hot.state, command, self.now) {
+            step.state.cancel_reason = Some("replaced".into());
+            self.write(&hot, &step).await?;
+        }
+        Ok(())
+    }
+
+    /// A locked task with everything, as this transaction has made it.
+    async fn whole(&mut self, id: TaskId) -> Result<Option<Box<Task>>, Failure> {
+        if self.hot(id).await?.is_none() {
+            return Ok(None);
+        }
+        self.write_down().await?;
+        let tasks = read(self.session, self.tenant, &[id]).await?;
+        Ok(tasks.into_iter().flatten().next().map(Box::new))
+    }
+
+    /// Edits one task.
+    pub(crate) async fn edit(&mut self, edit: &Edit) -> Result<Edited, Failure> {
+        let Some(mut new) = self.whole(edit.id).await? else { return Ok(Edited::NotFound) };
+        if edit.if_version.is_some_and(|version| version != new.state.version) {
+            return Ok(Edited::Stale(new.state.version));
+        }
+        let pinned = edit.patch.faults(&new);
+        if !pinned.is_empty() {
+            return Ok(Edited::Pinned(pinned));
+        }
+        let old = Hot::of(self.tenant, &new);
+        let changed = edit.patch.apply(&mut new, self.now);
+        let target = edit.patch.status.unwrap_or(new.state.status);
+        let command = Command::Move(target);
+        let mut stepped = match step(new.id, &new.terms, &new.state, command, self.now) {
+            Ok(stepped) => stepped,
+            Err(illegal) => return Ok(Edited::Refused(illegal)),
+        };
+        edit.patch.reschedule(old.state.status, &mut stepped.state, self.now);
+        let live_again = old.state.status.is_ended() && !stepped.state.status.is_ended();
+        if live_again
+            && let Some(key) = &new.unique_key
+            && let Some(holder) = self.holder(new.queue.as_str(), key).await?
+        {
+            return Ok(Edited::KeyHeld(holder));
+        }
+        if changed {
+            update_fields(self.session, &new).await?;
+            if old.priority != new.priority {
+                self.count(&old, old.state.status, -1);
+                self.count(&Hot::of(self.tenant, &new), old.state.status, 1);
+            }
+        }
+        if changed || stepped.changed {
+            let before = Hot { state: old.state, ..Hot::of(self.tenant, &new) };
+            self.sit(before.clone());
+            let step = taskflow_core::Step { changed: true, ..stepped };
+            self.write(&before, &step).await?;
+            new.state = step.state;
+        }
+        Ok(Edited::Done(new))
+    }
+
+    /// Deletes one task.
+    pub(crate) async fn delete(&mut self, delete: &Delete) -> Result<Deleted, Failure> {
+        let Some(hot) = self.hot(delete.id).await? else { return Ok(Deleted::NotFound) };
+        if delete.if_version.is_some_and(|version| version != hot.state.version) {
+            return Ok(Deleted::Stale(hot.state.version));
+        }
+        self.write_down().await?;
+        let id = hot.id.get();
+        let one: [Param<'_>; 1] = [(&id, Type::INT8)];
+        let sql = "SELECT child FROM taskflow.waits WHERE parent = $1 ORDER BY child LIMIT 1";
+        if let Some(child) = self.session.query(sql, &one).await?.first() {
+            return Ok(Deleted::HasDependant(rows::id(child)?));
+        }
+        self.leave(hot.id).await?;
+        self.session.query("DELETE FROM taskflow.attempts WHERE task = $1", &one).await?;
+        self.session.query("DELETE FROM taskflow.tasks WHERE id = $1", &one).await?;
+        self.count(&hot, hot.state.status, -1);
+        self.gone(hot.id);
+        Ok(Deleted::Done)
+    }
+}
+
+async fn update_fields(session: &Session, task: &Task) -> Result<(), Failure> {
+    let sql = "UPDATE taskflow.tasks SET title = $2, description = $3, priority = $4, payload = $5, \
+               max_attempts = $6, retry = $7, timeout_seconds = $8, deadline_at = $9, \
+               expires_at = $10, lease_seconds = $11, tags = $12, metadata = $13 WHERE id = $1";
+    let t = &task.terms;
+    let params: [Param<'_>; 13] = [
+        (&task.id.get(), Type::INT8),
+        (&task.title, Type::TEXT),
+        (&task.description, Type::TEXT),
+        (&small(task.priority.number()), Type::INT2),
+        (&task.payload.as_ref().map(Json::as_str), Type::TEXT),
+        (&int(t.max_attempts), Type::INT4),
+        (&kept::retry_text(&t.retry), Type::TEXT),
+        (&t.timeout_seconds.map(int), Type::INT4),
+        (&t.deadline_at.map(Timestamp::micros), Type::INT8),
+        (&t.expires_at.map(Timestamp::micros), Type::INT8),
+        (&int(t.lease_seconds), Type::INT4),
+        (&kept::tags_text(&task.tags), Type::TEXT),
+        (&task.metadata.as_ref().map(Json::as_str), Type::TEXT),
+    ];
+    session.query(sql, &params).await?;
+    Ok(())
+}
+
+/// Tasks in the order of `ids`; none where there is no such task.
+pub(crate) async fn read(
+    session: &Session,
+    tenant: TenantId,
+    ids: &[TaskId],
+) -> Result<Vec<Option<Task>>, Failure> {
+    let sql = concat!(
+        "SELECT ",
+        task_columns!(),
+        " FROM taskflow.tasks WHERE id = ANY($1) AND tenant = $2"
+    );
+    let wanted: Vec<i64> = ids.iter().map(|id| id.get()).collect();
+    let params: [Param<'_>; 2] = [(&wanted, Type::INT8_ARRAY), (&tenant.0, Type::INT8)];
+    let mut found = std::collections::HashMap::new();
+    for row in session.query(sql, &params).await? {
+        let task = rows::task(&row)?;
+        found.insert(task.id, task);
+    }
+    // An id may be asked for twice.
+    Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
+}
+
+/// One page, newest first. None when it is heavier than `limits::PAGE_BYTES_MAX`: the ids and weights
+/// are read before the tasks.
+pub(crate) async fn list(
+    session: &Session,
+    tenant: TenantId,
+    page: Page,
+) -> Result<Option<Vec<Task>>, Failure> {
+    let sql = format!(
+        "SELECT t.id, coalesce(octet_length(t.payload), 0)::int8 \
+         + coalesce(octet_length(t.result), 0) + coalesce(octet_length(t.checkpoint), 0) \
+         FROM ({}) AS page JOIN taskflow.tasks AS t ON t.id = page.id ORDER BY t.id DESC",
+        listed_sql(page.filter)
+    );
+    let params: [Param<'_>; 3] = [
+        (&tenant.0, Type::INT8),
+        (&i64::from(page.limit), Type::INT8),
+        (&i64::from(page.skip), Type::INT8),
+    ];
+    let (mut ids, mut bytes) = (Vec::new(), 0);
+    for row in session.query(&sql, &params).await? {
+        ids.push(rows::id(&row)?);
+        bytes += usize::try_from(get::<i64>(&row, 1)?).unwrap_or(usize::MAX);
+    }
+    if bytes > PAGE_BYTES_MAX {
+        return Ok(None);
+    }
+    Ok(Some(read(session, tenant, &ids).await?.into_iter().flatten().collect()))
+}
+
+/// The ids of a page: a merge of one index range per status and priority of the filter. Only numbers
+/// of enums go into the text, nothing of a caller's.
+pub(crate) fn listed_sql(filter: Filter) -> String {
+    if filter == Filter::default() {
+        return "SELECT id FROM taskflow.tasks WHERE tenant = $1 ORDER BY id DESC LIMIT $2 OFFSET $3"
+            .to_owned();
+    }
+    let arms: Vec<String> = Status::ALL
+        .into_iter()
+        .filter(|status| filter.status.is_none_or(|wanted| wanted == *status))
+        .flat_map(|status| {
+            Priority::ALL
+                .into_iter()
+                .filter(move |priority| filter.priority.is_none_or(|wanted| wanted == *priority))
+                .map(move |priority| {
+                    format!(
+                        "SELECT id FROM taskflow.tasks WHERE tenant = $1 AND status = {} \
+                         AND priority = {}",
+                        status.number(),
+                        priority.number()
+                    )
+                })
+        })
+        .collect();
+    format!(
+        "SELECT id FROM ({}) AS listed ORDER BY id DESC LIMIT $2 OFFSET $3",
+        arms.join(" UNION ALL ")
+    )
+}
+
+/// Tasks per status: what was folded and what was added since.
+pub(crate) async fn count(session: &Session, tenant: TenantId) -> Result<Counts, Failure> {
+    let sql = "SELECT status, sum(n)::int8 FROM (SELECT status, n FROM taskflow.task_counts \
+               WHERE tenant = $1 UNION ALL SELECT status, n FROM taskflow.task_count_deltas \
+               WHERE tenant = $1) AS counted GROUP BY status";
+    let mut counts = Counts::default();
+    for row in session.query(sql, &[(&tenant.0, Type::INT8)]).await? {
+        if let Some(status) = Status::from_number(get::<i16>(&row, 0)?.into()) {
+            let n: i64 = get(&row, 1)?;
+            counts.0[status as usize] =
+                u64::try_from(n).map_err(|_| rows::bad("a count is negative"))?;
+        }
+    }
+    Ok(counts)
+}
+
+/// A task's ended attempts, oldest first.
+pub(crate) async fn attempts(
+    session: &Session,
+    tenant: TenantId,
+    id: TaskId,
+) -> Result<Option<Vec<Attempt>>, Failure> {
+    let Some(task) = read(session, tenant, &[id]).await?.into_iter().flatten().next() else {
+        return Ok(None);
+    };
+    let sql = "SELECT attempt, outcome, worker, started_at, ended_at, error \
+               FROM taskflow.attempts WHERE task = $1 ORDER BY attempt";
+    let rows = session.query(sql, &[(&id.get(), Type::INT8)]).await?;
+    let mut attempts: Vec<Attempt> = rows.iter().map(rows::attempt).collect::<Result<_, _>>()?;
+    if task.state.completed_by_attempt() {
+        attempts.push(Attempt {
+            attempt: task.state.attempt,
+            worker: task.state.worker,
+            started_at: task.state.started_at.unwrap_or(task.created_at),
+            ended_at: task.state.ended_at.unwrap_or(task.created_at),
+            outcome: Outcome::Completed,
+            error: None,
+        });
+        // The entry that is not written down yet counts too.
+        let over = attempts.len().saturating_sub(ATTEMPTS_KEPT as usize);
+        attempts.drain(..over);
+    }
+    Ok(Some(attempts))
+}

@@ -1,0 +1,308 @@
+//! The room of work: claims, finishes, heartbeats, expiry and what comes due.
+
+use std::sync::LazyLock;
+
+use taskflow_core::limits::{CLAIM_BYTES_MAX, SWEEP_MAX};
+use taskflow_core::{
+    Command, Illegal, Json, LeaseToken, Priority, Status, Task, TaskId, TenantId, Timestamp, step,
+};
+use taskflow_store::{
+    Claim, Claimed, Due, Expired, Extend, Extended, FinishTask, Finished, Ready, Receipt,
+};
+use tokio_postgres::types::Type;
+
+use crate::desk::Desk;
+use crate::error::Failure;
+use crate::lanes::Places;
+use crate::rows::{self, Hot, get, hot_columns, small, task_columns};
+use crate::session::{Param, Session};
+
+impl Desk<'_> {
+    /// Ends one attempt.
+    pub(crate) async fn end_attempt(&mut self, item: FinishTask) -> Result<Finished, Failure> {
+        let Some(hot) = self.hot(item.id).await? else { return Ok(Finished::NotFound) };
+        let command = Command::Finish { token: item.token.hash(), finish: item.finish };
+        let step = match step(hot.id, &hot.terms, &hot.state, command, self.now) {
+            Ok(step) => step,
+            Err(Illegal::Cancelled) => return Ok(Finished::Cancelled),
+            Err(_) => return Ok(Finished::LeaseLost),
+        };
+        self.write(&hot, &step).await?;
+        let state = step.state;
+        Ok(match state.last {
+            Some(last) => Finished::Done(Receipt {
+                id: hot.id,
+                status: state.status,
+                attempt: state.attempt,
+                outcome: last.outcome,
+                run_at: state.run_at,
+            }),
+            None => Finished::LeaseLost,
+        })
+    }
+
+    /// Takes one heartbeat.
+    pub(crate) async fn extend(&mut self, item: Extend) -> Result<Extended, Failure> {
+        let Some(hot) = self.hot(item.id).await? else { return Ok(Extended::NotFound) };
+        let command = Command::Extend {
+            token: item.token.hash(),
+            progress: item.progress,
+            checkpoint: item.checkpoint,
+        };
+        let step = match step(hot.id, &hot.terms, &hot.state, command, self.now) {
+            Ok(step) => step,
+            Err(Illegal::Cancelled) => return Ok(Extended::Cancelled),
+            Err(_) => return Ok(Extended::LeaseLost),
+        };
+        let Some(lease) = &step.state.lease else { return Ok(Extended::LeaseLost) };
+        let until = lease.until;
+        self.write(&hot, &step).await?;
+        Ok(Extended::Held(until))
+    }
+
+    /// Hands out tasks by priority, then `run_at`, then id, to claims that wish the same. A task that
+    /// cannot start any more is ended on the way, so it looks again until nothing is left or the
+    /// hands are full.
+    pub(crate) async fn claim(&mut self, claims: &[&Claim]) -> Result<Vec<Vec<Claimed>>, Failure> {
+        let mut hands: Vec<Hand<'_>> = claims.iter().map(|claim| Hand::of(claim)).collect();
+        let Some(first) = claims.first() else { return Ok(Vec::new()) };
+        let places = self.lanes.places(self.tenant, first, self.now);
+        while !places.queue.is_empty() {
+            let wanted: usize = hands.iter().map(Hand::wants).sum();
+            if wanted == 0 {
+                break;
+            }
+            self.write_down().await?;
+            let found = candidates(self, &places, wanted).await?;
+            let (many, mut progress) = (found.len(), false);
+            for task in found {
+                let Some(hand) = hands.iter_mut().find(|hand| hand.wants() > 0) else { break };
+                progress |= self.hand_out(task, hand).await?;
+            }
+            // Fewer than were looked for: there are no more.
+            if !progress || (many < wanted && hands.iter().all(|hand| hand.ended == 0)) {
+                break;
+            }
+        }
+        Ok(hands.into_iter().map(|hand| hand.claimed).collect())
+    }
+
+    /// Hands one locked task out, or ends it when it may not start any more.
+    async fn hand_out(&mut self, mut task: Task, hand: &mut Hand<'_>) -> Result<bool, Failure> {
+        let hot = Hot::of(self.tenant, &task);
+        self.sit(hot.clone());
+        let Some(&token) = hand.tokens.as_slice().first() else { return Ok(false) };
+        let command = Command::Claim {
+            worker: hand.claim.worker.clone(),
+            token: token.hash(),
+            lease_seconds: hand.claim.lease_seconds,
+        };
+        if let Ok(step) = step(hot.id, &hot.terms, &hot.state, command, self.now) {
+            self.write(&hot, &step).await?;
+            task.state = step.state;
+            hand.bytes += size(&task);
+            hand.tokens.next();
+            hand.claimed.push(Claimed { task, token });
+            return Ok(true);
+        }
+        if let Ok(step) = step(hot.id, &hot.terms, &hot.state, Command::Expire, self.now) {
+            self.write(&hot, &step).await?;
+            hand.ended += 1;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Ends what ran out of time, earliest first.
+    pub(crate) async fn expire(&mut self, limit: u32) -> Result<Vec<Expired>, Failure> {
+        let mut expired = Vec::new();
+        for sql in EXPIRING {
+            let left = i64::from(limit) - i64::try_from(expired.len()).unwrap_or(i64::MAX);
+            if left <= 0 {
+                break;
+            }
+            self.write_down().await?;
+            let params: [Param<'_>; 2] = [(&self.now.micros(), Type::INT8), (&left, Type::INT8)];
+            let sql = format!("SELECT {} {sql} FOR UPDATE SKIP LOCKED", hot_columns!());
+            let rows = self.session.query(&sql, &params).await?;
+            for hot in rows.iter().map(rows::hot) {
+                let hot = hot?;
+                self.tenant = hot.tenant;
+                self.sit(hot.clone());
+                let command = Command::Expire;
+                let Ok(step) = step(hot.id, &hot.terms, &hot.state, command, self.now) else {
+                    continue;
+                };
+                self.write(&hot, &step).await?;
+                expired.push(Expired {
+                    id: hot.id,
+                    status: step.state.status,
+                    outcome: step.closed.map(|attempt| attempt.outcome),
+                    worker: hot.state.worker.filter(|_| hot.state.status == Status::InProgress),
+                });
+            }
+        }
+        Ok(expired)
+    }
+}
+
+/// What one claim has got so far.
+struct Hand<'a> {
+    claim: &'a Claim,
+    tokens: std::slice::Iter<'a, LeaseToken>,
+    claimed: Vec<Claimed>,
+    bytes: usize,
+    ended: u32,
+}
+
+impl<'a> Hand<'a> {
+    fn of(claim: &'a Claim) -> Self {
+        Self { claim, tokens: claim.tokens.iter(), claimed: Vec::new(), bytes: 0, ended: 0 }
+    }
+
+    /// How many tasks it still takes: none when the answer is as large as one request may be, or so
+    /// many tasks were ended on the way that the neighbours in this transaction would wait.
+    fn wants(&self) -> usize {
+        let full = self.bytes >= CLAIM_BYTES_MAX || self.ended >= SWEEP_MAX;
+        if full { 0 } else { self.tokens.len() }
+    }
+}
+
+/// What a task adds to an answer, in bytes.
+fn size(task: &Task) -> usize {
+    let json = |json: &Option<Json>| json.as_ref().map_or(0, Json::len);
+    json(&task.payload) + json(&task.state.checkpoint)
+}
+
+/// How many more candidates are looked at than are wanted: another node may hold the first ones.
+const WINDOW: i64 = 3;
+
+/// Locks the next tasks of all lanes, priority by priority, passing over what another node holds.
+///
+/// Each priority is one step: the walk of each lane's index from its floor on, merged; then the rows
+/// themselves, locked in order with a second look at whether they still wait (`status + 0` keeps the
+/// planner from walking all waiting tasks by another index when its statistics are old).
+static CLAIM: LazyLock<String> = LazyLock::new(|| {
+    let columns = task_columns!();
+    let mut with = Vec::new();
+    let mut taken = String::from("0");
+    for priority in Priority::ALL.into_iter().rev().map(Priority::number) {
+        let floors = 7 + priority;
+        with.push(format!(
+            "p{priority} AS MATERIALIZED (SELECT {columns} FROM taskflow.tasks WHERE id = ANY(ARRAY(\
+             SELECT w.id FROM unnest($2::text[], $3::text[], ${floors}::int8[]) \
+             AS l(queue, kind, floor) CROSS JOIN LATERAL (SELECT id, run_at FROM taskflow.tasks \
+             WHERE tenant = $1 AND queue = l.queue AND kind = l.kind AND priority = {priority} \
+             AND status = 0 AND blocked_by = 0 AND run_at <= $4 AND run_at >= l.floor \
+             ORDER BY run_at, id LIMIT CASE WHEN {taken} < $5 THEN $6 ELSE 0 END) AS w \
+             ORDER BY w.run_at, w.id LIMIT CASE WHEN {taken} < $5 THEN $6 ELSE 0 END)) \
+             AND status + 0 = 0 AND blocked_by = 0 AND run_at <= $4 \
+             ORDER BY run_at, id LIMIT greatest($5 - ({taken}), 0) FOR UPDATE SKIP LOCKED)"
+        ));
+        taken = format!("{taken} + (SELECT count(*) FROM p{priority})");
+    }
+    let all: Vec<String> =
+        Priority::ALL.into_iter().map(|p| format!("SELECT * FROM p{}", p.number())).collect();
+    format!("WITH {} {}", with.join(", "), all.join(" UNION ALL "))
+});
+
+async fn candidates(desk: &Desk<'_>, places: &Places, wanted: usize) -> Result<Vec<Task>, Failure> {
+    let wanted = i64::try_from(wanted).unwrap_or(i64::MAX);
+    let params: [Param<'_>; 10] = [
+        (&desk.tenant.0, Type::INT8),
+        (&places.queue, Type::TEXT_ARRAY),
+        (&places.kind, Type::TEXT_ARRAY),
+        (&desk.now.micros(), Type::INT8),
+        (&wanted, Type::INT8),
+        (&(wanted.saturating_mul(WINDOW)), Type::INT8),
+        (&places.floors[0], Type::INT8_ARRAY),
+        (&places.floors[1], Type::INT8_ARRAY),
+        (&places.floors[2], Type::INT8_ARRAY),
+        (&places.floors[3], Type::INT8_ARRAY),
+    ];
+    let rows = desk.session.query(&CLAIM, &params).await?;
+    let mut tasks: Vec<Task> = rows.iter().map(rows::task).collect::<Result<_, _>>()?;
+    tasks.sort_unstable_by_key(|task| {
+        (std::cmp::Reverse(small(task.priority.number())), task.state.run_at, task.id)
+    });
+    Ok(tasks)
+}
+
+/// What can run out, each by the index that orders it.
+const EXPIRING: [&str; 3] = [
+    "FROM taskflow.tasks WHERE lease_until <= $1 ORDER BY lease_until, id LIMIT $2",
+    "FROM taskflow.tasks WHERE status = 0 AND deadline_at <= $1 ORDER BY deadline_at, id LIMIT $2",
+    "FROM taskflow.tasks WHERE status = 0 AND expires_at <= $1 ORDER BY expires_at, id LIMIT $2",
+];
+
+/// Whether anything ran out by `now`.
+pub(crate) async fn anything_overdue(session: &Session, now: Timestamp) -> Result<bool, Failure> {
+    let sql = "SELECT EXISTS(SELECT 1 FROM taskflow.tasks WHERE lease_until <= $1) \
+               OR EXISTS(SELECT 1 FROM taskflow.tasks WHERE status = 0 AND deadline_at <= $1) \
+               OR EXISTS(SELECT 1 FROM taskflow.tasks WHERE status = 0 AND expires_at <= $1)";
+    let rows = session.query(sql, &[(&now.micros(), Type::INT8)]).await?;
+    rows.first().map_or(Ok(false), |row| get(row, 0))
+}
+
+/// What comes due after `after` and until `until`, and what comes next, over all tenants.
+pub(crate) async fn due(
+    session: &Session,
+    after: Timestamp,
+    until: Timestamp,
+) -> Result<Due, Failure> {
+    let first = |from: &str| {
+        format!(
+            "(SELECT min(f.run_at) FROM (VALUES (0), (1), (2), (3)) AS p(priority) \
+             CROSS JOIN LATERAL (SELECT run_at FROM taskflow.tasks WHERE tenant = l.tenant \
+             AND queue = l.queue AND kind = l.kind AND priority = p.priority::int2 AND status = 0 \
+             AND blocked_by = 0 AND run_at > {from} ORDER BY run_at LIMIT 1) AS f)"
+        )
+    };
+    let sql = format!(
+        "SELECT l.queue, l.kind, {}, {} FROM taskflow.lanes AS l",
+        first("$1"),
+        first("$2")
+    );
+    let params: [Param<'_>; 2] = [(&after.micros(), Type::INT8), (&until.micros(), Type::INT8)];
+    let mut due = Due::default();
+    for row in session.query(&sql, &params).await? {
+        let instant = |column| get::<Option<i64>>(&row, column);
+        if let Some(run_at) = instant(2)?.map(Timestamp::from_micros)
+            && run_at <= until
+        {
+            let ready = Ready { queue: rows::queue(&row, 0)?, kind: rows::kind(&row, 1)?, run_at };
+            match due.ready.iter_mut().find(|r| r.queue == ready.queue && r.kind == ready.kind) {
+                Some(known) => known.run_at = known.run_at.min(run_at),
+                None => due.ready.push(ready),
+            }
+        }
+        let next = instant(3)?.map(Timestamp::from_micros);
+        due.next = [due.next, next].into_iter().flatten().min();
+    }
+    Ok(due)
+}
+
+/// The ids that a transaction of these items locks.
+pub(crate) fn ids(finish: &[FinishTask], extend: &[Extend]) -> impl Iterator<Item = TaskId> {
+    let finished: Vec<TaskId> = finish.iter().map(|item| item.id).collect();
+    let extended: Vec<TaskId> = extend.iter().map(|item| item.id).collect();
+    finished.into_iter().chain(extended)
+}
+
+/// Claims that wish the same, by their place in the batch.
+pub(crate) fn alike(claims: &[(usize, TenantId, Claim)]) -> Vec<Vec<usize>> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for (at, (_, tenant, claim)) in claims.iter().enumerate() {
+        let same = |group: &&mut Vec<usize>| {
+            group.first().is_some_and(|first| {
+                let (_, of, other) = &claims[*first];
+                of == tenant && other.queues == claim.queues && other.kinds == claim.kinds
+            })
+        };
+        match groups.iter_mut().find(same) {
+            Some(group) => group.push(at),
+            None => groups.push(vec![at]),
+        }
+    }
+    groups
+}
