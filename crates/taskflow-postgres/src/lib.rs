@@ -29,7 +29,6 @@ pub use options::{Options, PoolMode};
 pub use store::PostgresStore;
 
 /// Starts a task of the store's own; it ends with its connection, its queue or its store.
-#[expect(clippy::disallowed_methods, reason = "the supervisor is above the store")]
 fn spawn<F: Future<Output = ()> + Send + 'static>(task: F) -> tokio::task::AbortHandle {
     tokio::spawn(task).abort_handle()
 }

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use taskflow_core::{Attempt, Clock, Finish, Json, NewTask, Task, TaskId, TenantId, Timestamp};
 use taskflow_store::batcher::{self, Batcher};
 use taskflow_store::{
-    Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Extend, FinishTask, Hints,
-    Inserted, Page, Store, StoreError, Sync, Synced, TaskStore, WorkStore,
+    Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Extend, FinishTask, Health,
+    Hints, Inserted, Page, Store, StoreError, Sync, Synced, TaskStore, WorkStore,
 };
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
@@ -21,6 +21,7 @@ use crate::lanes::Lanes;
 use crate::listen::Listener;
 use crate::options::{Options, PoolMode};
 use crate::orders::{Change, Changed, Changes, Insert, Inserts, What, Work, Works};
+use crate::rows::get;
 use crate::session::Session;
 use crate::{migrate, spawn, tasks, work, writer};
 
@@ -280,7 +281,23 @@ impl WorkStore for PostgresStore {
     }
 }
 
+#[async_trait]
 impl Store for PostgresStore {
+    async fn health(&self) -> Result<Health, StoreError> {
+        let sql = "SELECT max(version)::int8 FROM taskflow.migrations";
+        let schema = self
+            .read(move |session| async move {
+                let rows = session.query(sql, &[]).await?;
+                rows.first().map_or(Ok(None), |row| get::<Option<i64>>(row, 0))
+            })
+            .await?;
+        Ok(Health {
+            schema: schema.unwrap_or(0),
+            known: migrate::SCHEMA.into(),
+            clock_lead_ms: Some(self.clock.lead_ms()),
+        })
+    }
+
     fn hints(&self) -> Hints {
         self.hints.clone()
     }

@@ -91,7 +91,9 @@ async fn persist<R: Room>(
         };
         session.discard();
         match failure {
-            Failure::Again(_) | Failure::Gone(_) if tries < TRIES => {}
+            Failure::Again(error) | Failure::Gone(error) if tries < TRIES => {
+                tracing::debug!(error = %chain(&error), tries, "a transaction is tried again");
+            }
             Failure::Gone(error) => {
                 tracing::error!(error = %chain(&error), "the database goes away again and again");
                 return Err(Failure::Refused(StoreError::Unavailable));

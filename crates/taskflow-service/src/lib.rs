@@ -9,6 +9,7 @@ pub mod clock;
 pub mod duties;
 pub mod error;
 mod grant;
+pub mod readiness;
 pub mod tasks;
 pub mod work;
 pub mod worker;
@@ -25,8 +26,8 @@ pub use error::ServiceError;
 /// Store vocabulary that services answer with; `api` speaks it without seeing a store.
 pub mod words {
     pub use taskflow_store::{
-        Claimed, Counts, Delete, Edit, Extend, Extended, Filter, FinishTask, Finished, Inserted,
-        Kinds, Page, Receipt,
+        Claimed, Counts, Delete, Edit, Extend, Extended, Filter, FinishTask, Finished, Health,
+        Inserted, Kinds, Page, Receipt,
     };
 }
 
@@ -37,6 +38,8 @@ pub struct Services {
     pub tasks: tasks::Tasks,
     /// Work for workers of every sort.
     pub work: work::Work,
+    /// Whether this process can do its work.
+    pub probe: readiness::Probe,
     /// Wake-ups.
     pub bus: Arc<bus::Bus>,
     /// The clock that everything here asks.
@@ -62,6 +65,7 @@ impl Services {
                 Arc::clone(&bus),
                 poll,
             ),
+            probe: readiness::Probe::new(Arc::clone(&store), Arc::clone(&clock)),
             bus,
             clock,
             store,
@@ -71,10 +75,15 @@ impl Services {
     /// The background duties of these services.
     pub fn duties(&self) -> Vec<Box<dyn duties::Duty>> {
         let store = || Arc::clone(&self.store);
-        vec![
+        let duties: [Box<dyn duties::Duty>; 2] = [
             Box::new(duties::reaper::Reaper::new(store(), Arc::clone(&self.bus))),
             Box::new(duties::herald::Herald::new(store(), Arc::clone(&self.bus))),
-        ]
+        ];
+        let watched = |duty| {
+            let pulse = self.probe.pulse.clone();
+            Box::new(readiness::Watched { duty, pulse }) as Box<dyn duties::Duty>
+        };
+        duties.into_iter().map(watched).collect()
     }
 
     /// What other processes on the same database do, for [`bus::Bus::listen`].

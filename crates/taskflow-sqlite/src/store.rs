@@ -9,8 +9,8 @@ use parking_lot::Mutex;
 use taskflow_core::{Attempt, Finish, Json, NewTask, Task, TaskId, TenantId, Timestamp};
 use taskflow_store::batcher::Batcher;
 use taskflow_store::{
-    Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Extend, FinishTask, Hints,
-    Inserted, Page, Store, StoreError, Sync, Synced, TaskStore, WorkStore,
+    Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Extend, FinishTask, Health,
+    Hints, Inserted, Page, Store, StoreError, Sync, Synced, TaskStore, WorkStore,
 };
 use tokio::sync::watch;
 
@@ -235,7 +235,18 @@ impl WorkStore for SqliteStore {
     }
 }
 
+#[async_trait]
 impl Store for SqliteStore {
+    async fn health(&self) -> Result<Health, StoreError> {
+        let schema = self
+            .duties
+            .read(|connection| {
+                connection.pragma_query_value(None, "user_version", |row| row.get(0))
+            })
+            .await?;
+        Ok(Health { schema, known: migrate::SCHEMA, clock_lead_ms: None })
+    }
+
     fn hints(&self) -> Hints {
         self.hints.clone()
     }

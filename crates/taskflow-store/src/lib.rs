@@ -19,6 +19,7 @@ pub mod batcher;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
+mod health;
 mod hints;
 pub mod kept;
 #[cfg(feature = "conformance")]
@@ -27,7 +28,10 @@ mod page;
 mod tasks;
 mod work;
 
+use async_trait::async_trait;
+
 pub use error::StoreError;
+pub use health::Health;
 pub use hints::{Answers, Hints, Ready};
 pub use page::{Filter, Page};
 pub use tasks::{Counts, Delete, Deleted, Edit, Edited, Inserted, TaskStore};
@@ -37,7 +41,11 @@ pub use work::{
 };
 
 /// Everything that TaskFlow asks of a database.
+#[async_trait]
 pub trait Store: TaskStore + WorkStore {
+    /// Asks the database whether it answers, and its schema.
+    async fn health(&self) -> Result<Health, StoreError>;
+
     /// What other processes on the same database did: a stream that may be empty and may lose.
     fn hints(&self) -> Hints;
 }

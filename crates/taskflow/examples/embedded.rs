@@ -26,7 +26,7 @@ impl Handler for Greet {
 
 /// Everything but the folder, so that a test can run it too.
 pub(crate) async fn greet(database: &str, name: &str) -> anyhow::Result<String> {
-    let flow = TaskFlow::open(database)?.with("greet", Greet)?;
+    let flow = TaskFlow::open(database).await?.with("greet", Greet)?;
     let task = flow.task("Greet somebody", "greet", &serde_json::Value::from(name).to_string())?;
     let id = flow.create(task).await?.id;
 

@@ -7,8 +7,8 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use crate::commands::{self, bench::BenchOptions};
 use crate::config::settings::{SETTINGS, Section, Setting};
-use crate::config::{Config, Database, Sources};
-use crate::{logging, wire};
+use crate::config::{Config, Sources};
+use crate::logging;
 
 /// How long threads that are still busy are waited for at the end.
 const LAST_THREADS: Duration = Duration::from_secs(1);
@@ -49,7 +49,7 @@ fn with_config(name: &str, matches: &ArgMatches) -> ExitCode {
     if name == "config" {
         return report(commands::config::run(&config, matches.get_flag("json")));
     }
-    if let Some(fault) = unusable(&config, matches, name) {
+    if let Some(fault) = unusable(matches, name) {
         commands::complain(&fault);
         return ExitCode::from(2);
     }
@@ -69,13 +69,12 @@ fn with_config(name: &str, matches: &ArgMatches) -> ExitCode {
 }
 
 /// What the parser takes and this command cannot use: told like every other wrong configuration.
-fn unusable(config: &Config, matches: &ArgMatches, name: &str) -> Option<&'static str> {
+fn unusable(matches: &ArgMatches, name: &str) -> Option<&'static str> {
     let server = (name == "worker").then(|| matches.get_one::<String>("server")).flatten();
     match server {
         Some(url) if !matches!(url::Url::parse(url), Ok(url) if url.scheme().starts_with("http")) => {
             Some("--server must be a URL such as http://127.0.0.1:8000")
         }
-        None if matches!(config.database, Database::Postgres(_)) => Some(wire::NO_POSTGRES),
         _ => None,
     }
 }

@@ -29,8 +29,8 @@ impl TaskFlow {
     /// # Errors
     ///
     /// A URL that is none, and whatever keeps the file from being opened; the text names it.
-    pub fn open(url: &str) -> anyhow::Result<Self> {
-        Self::configured(Config::load(Sources::default().flag("DATABASE_URL", url))?)
+    pub async fn open(url: &str) -> anyhow::Result<Self> {
+        Self::configured(Config::load(Sources::default().flag("DATABASE_URL", url))?).await
     }
 
     /// Opens what a whole configuration names.
@@ -38,8 +38,8 @@ impl TaskFlow {
     /// # Errors
     ///
     /// As [`TaskFlow::open`].
-    pub fn configured(config: Config) -> anyhow::Result<Self> {
-        let services = wire::services(&config, wire::store(&config)?);
+    pub async fn configured(config: Config) -> anyhow::Result<Self> {
+        let services = wire::services(&config, wire::open(&config).await?);
         Ok(Self { config, services, registry: Registry::default() })
     }
 

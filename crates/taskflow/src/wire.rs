@@ -4,37 +4,69 @@
 use std::sync::Arc;
 
 use taskflow_api::{ApiKey, ApiOptions, ApiState, Cors};
-use taskflow_core::{Kind, WorkerName};
+use taskflow_core::{Clock, Kind, WorkerName};
 use taskflow_notify::{HttpHandler, Outbound};
+use taskflow_postgres::PostgresStore;
 use taskflow_service::clock::{IdSource, SystemClock, SystemIds};
 use taskflow_service::worker::builtin::{LogHandler, SleepHandler};
 use taskflow_service::worker::command::{CommandHandler, CommandSpec};
 use taskflow_service::worker::registry::Registry;
 use taskflow_service::worker::source::{Local, WorkSource};
 use taskflow_service::{Actor, Services};
-pub use taskflow_sqlite::SCHEMA;
 use taskflow_sqlite::SqliteStore;
 use taskflow_store::Store;
 
 use crate::config::sources::environment;
-use crate::config::{Config, CorsOrigins, Database};
+use crate::config::{Config, CorsOrigins, Place, PoolMode};
 
-/// Said to whoever names PostgreSQL.
-pub const NO_POSTGRES: &str = "DATABASE_URL names PostgreSQL, which this version does not know yet; \
-                               use sqlite:///./taskflow.db";
+/// A database in use, and the clock that judges its leases and due times.
+pub struct Opened {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    schema: i64,
+}
 
-/// Opens the database that the configuration names and brings its schema up to date.
-pub fn store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
-    match &config.database {
-        Database::Sqlite(path) => Ok(Arc::new(SqliteStore::open(path)?)),
-        Database::Postgres(_) => anyhow::bail!(NO_POSTGRES),
+impl Opened {
+    /// The schema that it has now.
+    pub fn schema(&self) -> i64 {
+        self.schema
     }
 }
 
-/// The use cases on a store, with the system's clock and dice.
-pub fn services(config: &Config, store: Arc<dyn Store>) -> Services {
-    let (clock, ids) = (Arc::new(SystemClock::default()), Arc::new(SystemIds));
-    Services::new(store, clock, ids, config.worker.poll_interval)
+/// Opens the database that the configuration names and brings its schema up to date. On one file the
+/// machine's clock counts, on a server that many nodes share the server's.
+///
+/// # Errors
+///
+/// Whatever keeps the database from being used; no text holds a password.
+pub async fn open(config: &Config) -> anyhow::Result<Opened> {
+    match &config.database.place {
+        Place::Sqlite(path) => Ok(Opened {
+            store: Arc::new(SqliteStore::open(path)?),
+            clock: Arc::new(SystemClock::default()),
+            schema: taskflow_sqlite::SCHEMA,
+        }),
+        Place::Postgres(url) => {
+            let options = taskflow_postgres::Options {
+                url: url.expose().to_owned(),
+                pool_mode: match config.database.pool_mode {
+                    PoolMode::Session => taskflow_postgres::PoolMode::Session,
+                    PoolMode::Transaction => taskflow_postgres::PoolMode::Transaction,
+                },
+                pool_size: config.database.pool_size,
+            };
+            let store = PostgresStore::open(options).await?;
+            let clock = store.clock();
+            let schema = i64::from(taskflow_postgres::SCHEMA);
+            Ok(Opened { store: Arc::new(store), clock, schema })
+        }
+    }
+}
+
+/// The use cases on a database, with the system's dice.
+pub fn services(config: &Config, opened: Opened) -> Services {
+    let ids = Arc::new(SystemIds);
+    Services::new(opened.store, opened.clock, ids, config.worker.poll_interval)
 }
 
 /// What the API needs to know.

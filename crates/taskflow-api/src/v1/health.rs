@@ -1,13 +1,15 @@
-//! Whether the server answers. No key is needed.
+//! Whether the server answers, lives and is ready. No key is needed.
 
 use std::sync::Arc;
 
 use aide::axum::ApiRouter;
 use aide::axum::routing::get_with;
 use axum::extract::State;
+use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
 use taskflow_core::Clock;
+use taskflow_service::readiness::Probe;
 
 use super::reply::{Answer, Reply};
 use super::words::Instant;
@@ -16,16 +18,81 @@ use crate::state::{ApiOptions, ApiState};
 
 /// The routes.
 pub(crate) fn router() -> ApiRouter<ApiState> {
-    ApiRouter::new().api_route(
-        "/health",
-        get_with(health, |op| {
-            let op = op.id("health").tag("Health").summary("Whether the server answers");
-            let mut op = problems(op, &[500]);
-            // The empty requirement: no key is asked for.
-            op.inner_mut().security = vec![Default::default()];
-            op
-        }),
-    )
+    ApiRouter::new()
+        .api_route(
+            "/health",
+            get_with(health, |op| {
+                let op = op.id("health").tag("Health").summary("Whether the server answers");
+                let mut op = problems(op, &[500]);
+                // The empty requirement: no key is asked for.
+                op.inner_mut().security = vec![Default::default()];
+                op
+            }),
+        )
+        .api_route(
+            "/health/live",
+            get_with(live, |op| {
+                let op = op.id("health_live").tag("Health").summary("Whether the process serves");
+                let mut op = problems(op, &[500]);
+                op.inner_mut().security = vec![Default::default()];
+                op
+            }),
+        )
+        .api_route(
+            "/health/ready",
+            get_with(ready, |op| {
+                let op = op.id("health_ready").tag("Health").summary("Whether it can do its work");
+                let mut op = problems(op, &[500]);
+                op.inner_mut().security = vec![Default::default()];
+                let unready = "Not ready; the body says why";
+                op.response_with::<503, axum::Json<Ready>, _>(|answer| answer.description(unready))
+            }),
+        )
+}
+
+/// The process serves.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Live {
+    /// Always "alive".
+    status: &'static str,
+}
+
+/// Asks nothing but itself: a database that is away is no reason to restart the process.
+async fn live() -> Answer<Live> {
+    Reply::ok(&Live { status: "alive" })
+}
+
+/// Whether requests should be sent here.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Ready {
+    /// "ready" or "unready".
+    status: &'static str,
+    /// Whether the database answered within two seconds.
+    database: bool,
+    /// The database's schema; null when it did not answer.
+    schema: Option<i64>,
+    /// The schema that this program knows; null when the database did not answer.
+    schema_known: Option<i64>,
+    /// How far this machine's clock is ahead of the database's; null where they are the same. The
+    /// database's counts, so a difference does no harm to the queue.
+    clock_lead_ms: Option<i64>,
+    /// What runs in the background, and the seconds since each was last through; more than ten mean
+    /// that it is stuck.
+    duties: std::collections::BTreeMap<&'static str, f64>,
+}
+
+async fn ready(State(probe): State<Probe>) -> Answer<Ready> {
+    let found = probe.look().await;
+    let ready = found.is_ready();
+    let reply = Reply::ok(&Ready {
+        status: if ready { "ready" } else { "unready" },
+        database: found.database.is_some(),
+        schema: found.database.map(|health| health.schema),
+        schema_known: found.database.map(|health| health.known),
+        clock_lead_ms: found.database.and_then(|health| health.clock_lead_ms),
+        duties: found.duties.into_iter().collect(),
+    })?;
+    Ok(if ready { reply } else { reply.status(StatusCode::SERVICE_UNAVAILABLE) })
 }
 
 /// The server answers.

@@ -2,6 +2,8 @@
 
 use serde_json::json;
 
+use taskflow_core::Clock;
+
 use crate::app::{TestApp, at};
 
 #[tokio::test]
@@ -19,6 +21,42 @@ async fn health_tells_the_time_of_the_clock() {
     let app = TestApp::new();
     app.clock.advance(1.5);
     assert_eq!(app.get("/api/v1/health").await.ok(200)["timestamp"], at(1.5));
+}
+
+#[tokio::test]
+async fn a_process_that_serves_is_alive() {
+    let app = TestApp::with_key("secret");
+    assert_eq!(app.get("/api/v1/health/live").await.ok(200), json!({"status": "alive"}));
+}
+
+#[tokio::test]
+async fn a_server_is_ready_while_its_database_answers_and_its_duties_tick() {
+    let app = TestApp::with_key("secret");
+    for duty in &mut app.services.duties() {
+        duty.tick(app.clock.now()).await.expect("ticks");
+    }
+    app.clock.advance(1.0);
+    let ready = app.get("/api/v1/health/ready").await.ok(200);
+    assert_eq!(
+        ready,
+        json!({
+            "status": "ready", "database": true, "schema": 1, "schema_known": 1,
+            "clock_lead_ms": null, "duties": {"herald": 1.0, "reaper": 1.0},
+        })
+    );
+}
+
+#[tokio::test]
+async fn a_server_whose_duties_are_stuck_is_not_ready() {
+    let app = TestApp::new();
+    for duty in &mut app.services.duties() {
+        duty.tick(app.clock.now()).await.expect("ticks");
+    }
+    app.clock.advance(10.5);
+    let answer = app.get("/api/v1/health/ready").await;
+    assert_eq!((answer.status, &answer.json["status"]), (503, &json!("unready")));
+    assert_eq!(answer.json["duties"]["reaper"], 10.5);
+    assert_eq!(answer.json["database"], true);
 }
 
 #[tokio::test]

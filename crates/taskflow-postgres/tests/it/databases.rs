@@ -20,9 +20,15 @@ static NUMBER: AtomicU32 = AtomicU32::new(0);
 #[derive(Default)]
 pub(crate) struct Databases(Mutex<Vec<(Weak<dyn Store>, String)>>);
 
+/// What `scripts/test` says.
+#[expect(clippy::disallowed_methods, reason = "tests have no configuration")]
+fn told(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 /// The server's own database.
 fn url() -> String {
-    std::env::var("TEST_DATABASE_URL").expect(
+    told("TEST_DATABASE_URL").expect(
         "these tests need PostgreSQL: run scripts/test, or set TEST_DATABASE_URL to a server whose \
          user may create databases",
     )
@@ -49,8 +55,8 @@ async fn server() -> Client {
 }
 
 fn options(name: &str) -> Options {
-    let pool_mode = match std::env::var("TEST_DATABASE_POOL_MODE").as_deref() {
-        Ok("transaction") => PoolMode::Transaction,
+    let pool_mode = match told("TEST_DATABASE_POOL_MODE").as_deref() {
+        Some("transaction") => PoolMode::Transaction,
         _ => PoolMode::Session,
     };
     Options { url: url_of(name), pool_mode, pool_size: 4 }

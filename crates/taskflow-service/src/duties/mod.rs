@@ -18,8 +18,8 @@ use crate::error::ServiceError;
 
 /// A duty that failed is tried again after this, doubled each time.
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
-/// At the latest after this.
-const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// At the latest after this: when the database is back, ended leases are rescued within a second.
+const BACKOFF_MAX: Duration = Duration::from_millis(800);
 
 /// Something that has to be done again and again.
 #[async_trait]

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use taskflow_core::{Attempt, NewTask, Task, TaskId, TenantId, Timestamp};
 use taskflow_store::{
-    Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Hints, Inserted, Page, Store,
-    StoreError, Sync, Synced, TaskStore, WorkStore,
+    Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Health, Hints, Inserted, Page,
+    Store, StoreError, Sync, Synced, TaskStore, WorkStore,
 };
 use tokio::sync::watch;
 
@@ -157,7 +157,12 @@ impl WorkStore for Steered {
     }
 }
 
+#[async_trait]
 impl Store for Steered {
+    async fn health(&self) -> Result<Health, StoreError> {
+        self.inner.health().await
+    }
+
     fn hints(&self) -> Hints {
         self.inner.hints()
     }

@@ -43,6 +43,7 @@ macro_rules! conformance {
                 a_delete_of_another_version_is_stale
                 a_delete_takes_the_history_along
                 everything_acknowledged_is_there_after_reopening
+                health_tells_the_schema
             }
             edits {
                 an_edit_changes_the_given_fields_only

@@ -310,3 +310,11 @@ pub async fn everything_acknowledged_is_there_after_reopening(h: &dyn Harness) {
     let stage = stage.reopen(h).await.reopen(h).await;
     assert_eq!(stage.task("next").await.id, id(8));
 }
+
+/// The store answers, and its schema is the one that the program knows.
+pub async fn health_tells_the_schema(h: &dyn Harness) {
+    let store = h.fresh().await;
+    let health = store.health().await.expect("the store answers");
+    assert_eq!(health.schema, health.known);
+    assert!(health.known > 0);
+}

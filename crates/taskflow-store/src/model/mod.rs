@@ -48,7 +48,12 @@ impl Default for Model {
     }
 }
 
+#[async_trait::async_trait]
 impl Store for Model {
+    async fn health(&self) -> Result<crate::Health, crate::StoreError> {
+        Ok(crate::Health { schema: 1, known: 1, clock_lead_ms: None })
+    }
+
     fn hints(&self) -> Hints {
         self.hints.subscribe()
     }

@@ -6,7 +6,7 @@ use crate::wire;
 /// Opens the database, which migrates it.
 #[expect(clippy::print_stdout, reason = "the answer of a command")]
 pub async fn run(config: Config) -> anyhow::Result<()> {
-    drop(wire::store(&config)?);
-    println!("the database is at schema {}", wire::SCHEMA);
+    let opened = wire::open(&config).await?;
+    println!("the database is at schema {}", opened.schema());
     Ok(())
 }

@@ -30,7 +30,7 @@ const EIGHT: [(&str, &str, Priority); 8] = [
 /// Adds the samples unless they are there.
 #[expect(clippy::print_stdout, reason = "the answer of a command")]
 pub async fn run(config: Config) -> anyhow::Result<()> {
-    let services = wire::services(&config, wire::store(&config)?);
+    let services = wire::services(&config, wire::open(&config).await?);
     if is_seeded(&services).await? {
         println!("the sample tasks are there already; nothing was added");
         return Ok(());

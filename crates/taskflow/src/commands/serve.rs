@@ -25,8 +25,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("HOST and PORT: cannot listen on {}:{}", address.0, address.1))?;
     // Only a server that can listen makes a database file.
-    let store = wire::store(&config)?;
-    let services = wire::services(&config, store);
+    let services = wire::services(&config, wire::open(&config).await?);
     let (stop, now) = (CancellationToken::new(), CancellationToken::new());
     signals::listen(&stop, &now)?;
     announce(&config, &listener)?;

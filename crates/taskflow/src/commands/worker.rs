@@ -46,7 +46,7 @@ async fn over_http(config: &Config, url: &str, stop: &CancellationToken) -> anyh
 async fn on_database(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     let registry = wire::registry(&config)?;
     let name = wire::worker_name(&config)?;
-    let flow = TaskFlow::configured(config)?.handlers(registry);
+    let flow = TaskFlow::configured(config).await?.handlers(registry);
     tracing::info!(worker.name = name.as_str(), "working on the database");
     flow.run(stop).await
 }

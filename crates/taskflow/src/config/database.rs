@@ -8,10 +8,31 @@ use url::Url;
 use super::fault::Wrong;
 use super::reader::Reader;
 use super::secret::{MASK, Secret};
+use super::value::{number, quote};
+
+/// The database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseConfig {
+    /// Where tasks are kept.
+    pub place: Place,
+    /// What PostgreSQL's connections may keep between two transactions.
+    pub pool_mode: PoolMode,
+    /// Connections to PostgreSQL at most, beside one that listens.
+    pub pool_size: u32,
+}
+
+/// What PostgreSQL's connections may keep between two transactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PoolMode {
+    /// Prepared statements, settings, `LISTEN`.
+    Session,
+    /// Nothing: a pooler hands every transaction another connection.
+    Transaction,
+}
 
 /// Where tasks are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Database {
+pub enum Place {
     /// A file; a relative path starts at the working folder.
     Sqlite(PathBuf),
     /// A server. The URL begins with `postgresql://`, whatever driver was named, and may hold a
@@ -19,18 +40,29 @@ pub enum Database {
     Postgres(Secret),
 }
 
-impl Database {
+impl DatabaseConfig {
     pub(super) fn read(reader: &mut Reader) -> Option<Self> {
-        let (database, warning) = reader.read("DATABASE_URL", parse)?;
+        let place = reader.read("DATABASE_URL", parse);
+        let pool_mode = reader.read("DATABASE_POOL_MODE", pool_mode);
+        let pool_size = reader.read("DATABASE_POOL_SIZE", |text| number(text, &(4..=100)));
+        let ((place, warning), pool_mode, pool_size) = (place?, pool_mode?, pool_size?);
         if let Some(warning) = warning {
             reader.warn(warning);
         }
-        Some(database)
+        Some(Self { place, pool_mode, pool_size })
+    }
+}
+
+fn pool_mode(text: &str) -> Result<PoolMode, Wrong> {
+    match text.to_ascii_lowercase().as_str() {
+        "session" => Ok(PoolMode::Session),
+        "transaction" => Ok(PoolMode::Transaction),
+        _ => Err(format!("{} is no mode of a pool", quote(text)).into()),
     }
 }
 
 /// Reasons name the scheme at most: anything in the text may be a password.
-fn parse(text: &str) -> Result<(Database, Option<&'static str>), Wrong> {
+fn parse(text: &str) -> Result<(Place, Option<&'static str>), Wrong> {
     if text.is_empty() {
         return Err("is empty".into());
     }
@@ -40,7 +72,7 @@ fn parse(text: &str) -> Result<(Database, Option<&'static str>), Wrong> {
     let scheme = scheme.to_ascii_lowercase();
     match scheme.split('+').next().unwrap_or_default() {
         "sqlite" => sqlite(rest),
-        "postgresql" | "postgres" => Ok((Database::Postgres(postgres(rest)?), None)),
+        "postgresql" | "postgres" => Ok((Place::Postgres(postgres(rest)?), None)),
         _ if is_scheme(&scheme) => {
             Err(format!("names a database of the sort {scheme:?}, which is not supported").into())
         }
@@ -55,7 +87,7 @@ fn is_scheme(text: &str) -> bool {
         && text.bytes().all(rest)
 }
 
-fn sqlite(rest: &str) -> Result<(Database, Option<&'static str>), Wrong> {
+fn sqlite(rest: &str) -> Result<(Place, Option<&'static str>), Wrong> {
     const MEMORY: &str = "keeps tasks in memory only, where a restart loses them: name a file";
     let (rest, query) = rest.split_once('?').map_or((rest, None), |(a, b)| (a, Some(b)));
     let Some(after) = rest.strip_prefix("//") else {
@@ -79,7 +111,7 @@ fn sqlite(rest: &str) -> Result<(Database, Option<&'static str>), Wrong> {
         return Err("names a folder, not a file".into());
     }
     let warning = query.map(|_| "DATABASE_URL: what follows the ? is ignored for SQLite");
-    Ok((Database::Sqlite(PathBuf::from(path)), warning))
+    Ok((Place::Sqlite(PathBuf::from(path)), warning))
 }
 
 fn postgres(rest: &str) -> Result<Secret, Wrong> {

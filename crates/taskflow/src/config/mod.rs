@@ -28,7 +28,7 @@ pub mod worker;
 pub use api::ApiConfig;
 pub use auth::AuthConfig;
 pub use commands::CommandConfig;
-pub use database::Database;
+pub use database::{DatabaseConfig, Place, PoolMode};
 pub use fault::{ConfigFault, Faults};
 pub use http::{CorsOrigins, HttpConfig};
 pub use log::{LogConfig, LogFormat};
@@ -46,8 +46,8 @@ pub struct Config {
     pub api: ApiConfig,
     /// Where it listens.
     pub http: HttpConfig,
-    /// Where tasks are kept.
-    pub database: Database,
+    /// The database.
+    pub database: DatabaseConfig,
     /// Who may ask.
     pub auth: AuthConfig,
     /// The built-in worker.
@@ -68,7 +68,7 @@ impl Config {
         let mut reader = Reader::new(sources.gather());
         let api = ApiConfig::read(&mut reader);
         let http = HttpConfig::read(&mut reader);
-        let database = Database::read(&mut reader);
+        let database = DatabaseConfig::read(&mut reader);
         let auth = AuthConfig::read(&mut reader);
         let worker = WorkerConfig::read(&mut reader);
         let log = LogConfig::read(&mut reader);

@@ -129,6 +129,23 @@ pub const SETTINGS: &[Setting] = &[
          the working folder, four make it absolute. A `+driver` after the scheme is ignored.",
     ),
     setting(
+        Section::Database,
+        "DATABASE_POOL_MODE",
+        "session",
+        "session or transaction",
+        "What a connection to PostgreSQL keeps. `transaction` is for a pooler like PgBouncer in \
+         transaction mode: no prepared statements, no settings, and no wake-ups from other nodes, \
+         whose tasks are then found every `WORKER_POLL_INTERVAL`.",
+    ),
+    setting(
+        Section::Database,
+        "DATABASE_POOL_SIZE",
+        "8",
+        "4 to 100",
+        "Connections that this process opens to PostgreSQL at most, beside one that listens. Three \
+         write; the others read.",
+    ),
+    setting(
         Section::Auth,
         "API_KEY",
         "",

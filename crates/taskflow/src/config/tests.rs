@@ -38,7 +38,7 @@ fn nothing_configured_is_the_contract_s_defaults_and_no_warning() {
     assert_eq!(config.api.version, env!("CARGO_PKG_VERSION"));
     assert_eq!((config.http.host.as_str(), config.http.port), ("127.0.0.1", 8000));
     assert_eq!(config.http.cors_origins, CorsOrigins::Any);
-    assert_eq!(config.database, Database::Sqlite("./taskflow.db".into()));
+    assert_eq!(config.database.place, Place::Sqlite("./taskflow.db".into()));
     assert_eq!(config.auth, AuthConfig { api_key: None, secret_key: None });
     assert!(config.worker.enabled);
     assert_eq!(config.worker.concurrency, 4);

@@ -179,7 +179,7 @@ fn migrate_says_the_schema_and_may_be_repeated() {
     let folder = folder();
     for _ in 0..2 {
         let out = run(&folder, &[], &["migrate"]).with(0).out;
-        assert_eq!(out, format!("the database is at schema {}\n", taskflow::wire::SCHEMA));
+        assert_eq!(out, "the database is at schema 1\n");
     }
 }
 
@@ -212,11 +212,12 @@ fn a_worker_refuses_a_server_that_is_no_url() {
 }
 
 #[test]
-fn postgres_is_refused_in_words_and_without_the_password() {
-    let url = "postgresql+psycopg2://ada:swordfish@db.example/tasks";
+fn a_postgres_that_is_not_there_is_told_in_words_and_without_the_password() {
+    // Nobody listens on port 1.
+    let url = "postgresql+psycopg2://ada:swordfish@127.0.0.1:1/tasks";
     for command in ["serve", "worker", "migrate", "seed"] {
         let folder = folder();
-        let err = run(&folder, &[("DATABASE_URL", url), ("PORT", "0")], &[command]).with(2).err;
+        let err = run(&folder, &[("DATABASE_URL", url), ("PORT", "0")], &[command]).with(1).err;
         holds(&err, &["DATABASE_URL", "PostgreSQL"]);
         assert!(!err.contains("swordfish"), "{err}");
     }

@@ -34,7 +34,7 @@ impl Handler for Reverse {
 async fn a_program_with_taskflow_inside_works_on_the_file_of_a_server() {
     let server = Server::start(&[("WORKER_ENABLED", "false")]).await;
     let database = format!("sqlite:///{}", server.folder().join("taskflow.db").display());
-    let flow = TaskFlow::open(&database).unwrap().with("reverse", Reverse).unwrap();
+    let flow = TaskFlow::open(&database).await.unwrap().with("reverse", Reverse).unwrap();
     let stop = CancellationToken::new();
     let running = tokio::spawn({
         let stop = stop.clone();
@@ -50,14 +50,14 @@ async fn a_program_with_taskflow_inside_works_on_the_file_of_a_server() {
 
 #[tokio::test]
 async fn names_and_urls_that_cannot_be_are_refused_in_words() {
-    let refused = |url: &str| match TaskFlow::open(url) {
+    let refused = async |url: &str| match TaskFlow::open(url).await {
         Ok(_) => panic!("{url} was opened"),
         Err(error) => format!("{error:#}"),
     };
-    assert!(refused("x.db").contains("DATABASE_URL"));
-    assert!(refused("sqlite:////no-such-folder/x.db").contains("/no-such-folder/x.db"));
+    assert!(refused("x.db").await.contains("DATABASE_URL"));
+    assert!(refused("sqlite:////no-such-folder/x.db").await.contains("/no-such-folder/x.db"));
     let folder = TempDir::new().unwrap();
-    let flow = TaskFlow::open(&database(&folder)).unwrap();
+    let flow = TaskFlow::open(&database(&folder)).await.unwrap();
     assert!(flow.task("x", "no kind", "{}").is_err());
     assert!(flow.task("x", "kind", "{").is_err());
     let refused = flow.with("manual", Reverse).err().unwrap().to_string();

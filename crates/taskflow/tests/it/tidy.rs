@@ -169,8 +169,10 @@ fn the_program_uses_nothing_of_axum_but_the_router() {
 fn only_the_composition_root_names_a_store() {
     for file in rust_files().iter().filter(|file| !is_test(&file.name)) {
         let root = file.name == "crates/taskflow/src/wire.rs";
-        let inside = file.name.starts_with("crates/taskflow-sqlite/");
-        let named = file.text.contains("taskflow_sqlite");
+        let stores = ["sqlite", "postgres"];
+        let inside = |store| file.name.starts_with(&format!("crates/taskflow-{store}/"));
+        let inside = stores.iter().any(inside);
+        let named = stores.iter().any(|store| file.text.contains(&format!("taskflow_{store}")));
         assert!(root || inside || !named, "{} names a store; only wire.rs may", file.name);
     }
 }

@@ -1,7 +1,7 @@
 //! What the text of each setting means: every form that is read, and what is refused and why.
 
 use super::{fault, with};
-use crate::config::{CorsOrigins, Database, LogFormat};
+use crate::config::{CorsOrigins, LogFormat, Place};
 
 #[test]
 fn database_urls_mean_what_they_mean_to_sqlalchemy() {
@@ -14,8 +14,8 @@ fn database_urls_mean_what_they_mean_to_sqlalchemy() {
         ("SQLite:///a%20b.db", "a%20b.db"),
         (" sqlite:///x.db ", "x.db"),
     ] {
-        let database = with("DATABASE_URL", url).database;
-        assert_eq!(database, Database::Sqlite(path.into()), "{url}");
+        let database = with("DATABASE_URL", url).database.place;
+        assert_eq!(database, Place::Sqlite(path.into()), "{url}");
     }
     for (url, plain) in [
         ("postgresql://u:p@h:5433/d", "postgresql://u:p@h:5433/d"),
@@ -24,9 +24,9 @@ fn database_urls_mean_what_they_mean_to_sqlalchemy() {
         ("postgresql+asyncpg://[::1]/d", "postgresql://[::1]/d"),
         ("postgresql:///d?host=/run/postgresql", "postgresql:///d?host=/run/postgresql"),
     ] {
-        match with("DATABASE_URL", url).database {
-            Database::Postgres(url) => assert_eq!(url.expose(), plain),
-            Database::Sqlite(path) => panic!("{url}: {}", path.display()),
+        match with("DATABASE_URL", url).database.place {
+            Place::Postgres(url) => assert_eq!(url.expose(), plain),
+            Place::Sqlite(path) => panic!("{url}: {}", path.display()),
         }
     }
 }
@@ -34,7 +34,7 @@ fn database_urls_mean_what_they_mean_to_sqlalchemy() {
 #[test]
 fn what_follows_the_question_mark_of_sqlite_is_ignored_and_told() {
     let config = with("DATABASE_URL", "sqlite:///x.db?check_same_thread=false");
-    assert_eq!(config.database, Database::Sqlite("x.db".into()));
+    assert_eq!(config.database.place, Place::Sqlite("x.db".into()));
     assert!(config.warnings()[0].starts_with("DATABASE_URL"));
 }
 
