@@ -280,8 +280,8 @@ impl<'a> Desk<'a> {
         Ok(())
     }
 
-    /// Writes every state and history entry that is not written yet.
-    pub(crate) async fn write_down(&mut self) -> Result<(), Failure> {
+    /// Every state and history entry that is not written yet.
+    fn unwritten(&self) -> (States<'_>, History<'_>) {
         let mut changed: Vec<_> = self
             .seats
             .iter()
@@ -298,30 +298,44 @@ impl<'a> Desk<'a> {
         for ((task, _), entry) in &self.history {
             history.push(*task, entry);
         }
-        let (session, session_too) = (self.session, self.session);
-        tokio::try_join!(states.update(session), history.insert(session_too))?;
+        (states, history)
+    }
+
+    fn written(&mut self) {
         self.history.clear();
         for seat in self.seats.values_mut().flatten() {
             seat.row = None;
         }
+    }
+
+    /// Writes down what the next statement must see.
+    pub(crate) async fn write_down(&mut self) -> Result<(), Failure> {
+        let (states, history) = self.unwritten();
+        tokio::try_join!(states.update(self.session), history.insert(self.session))?;
+        drop((states, history));
+        self.written();
         Ok(())
     }
 
-    /// Writes down what is left, wakes the other nodes and commits.
+    /// Writes down what is left, wakes the other nodes and commits. The commit goes when everything
+    /// else is answered: a statement that has to be prepared first would come after it, outside.
     pub(crate) async fn commit(&mut self) -> Result<(), Failure> {
-        self.finish().await.map_err(Failure::committing)
-    }
-
-    async fn finish(&mut self) -> Result<(), Failure> {
-        self.write_down().await?;
         let counts = std::mem::take(&mut self.counts);
-        let deltas = Deltas::of(&counts);
         let told = std::mem::take(&mut self.told);
         let queues: BTreeSet<&str> = told.iter().map(|(_, ready)| ready.queue.as_str()).collect();
         let queues: Vec<&str> = queues.into_iter().collect();
-        let commit = async { self.session.execute("COMMIT").await.map_err(Failure::from) };
-        let (session, session_too) = (self.session, self.session);
-        tokio::try_join!(deltas.insert(session), tell(session_too, &queues), commit)?;
+        let deltas = Deltas::of(&counts);
+        let (states, history) = self.unwritten();
+        tokio::try_join!(
+            states.update(self.session),
+            history.insert(self.session),
+            deltas.insert(self.session),
+            tell(self.session, &queues),
+        )?;
+        drop((states, history));
+        self.written();
+        let committed = self.session.execute("COMMIT").await;
+        committed.map_err(|error| Failure::from(error).committing())?;
         for (tenant, ready) in told {
             self.lanes.lower(tenant, &[ready]);
         }

@@ -14,6 +14,7 @@ mod history;
 mod kills;
 mod load;
 mod options;
+mod postgres;
 mod readback;
 mod run;
 mod server;
@@ -22,6 +23,6 @@ mod verdict;
 mod view;
 mod wire;
 
-pub use options::Options;
+pub use options::{Database, Fault, Options};
 pub use run::run;
 pub use verdict::{Finding, Tally, Verdict};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use taskflow_torture::{Options, run};
+use taskflow_torture::{Fault, Options, run};
 
 /// Puts a TaskFlow server through faults under load and checks that it kept its promises.
 #[derive(Debug, Parser)]
@@ -16,7 +16,7 @@ struct Arguments {
     /// Decides workload and faults
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How often the server is killed
+    /// How many faults there are
     #[arg(long, default_value_t = 20)]
     kills: u32,
     /// Folder for database, history and verdict [default: a new one among the temporary files]
@@ -31,18 +31,39 @@ struct Arguments {
 enum Profile {
     /// kill -9 of one server on SQLite, again and again
     SqliteKill,
+    /// kill -9 of three servers on PostgreSQL
+    PostgresKill,
+    /// Servers on PostgreSQL stopped for longer than a lease and woken
+    PostgresStop,
+    /// PostgreSQL ended at once and started again
+    PostgresCrash,
+    /// Every connection to PostgreSQL ended five times a second
+    PostgresSever,
+    /// All of these in turn
+    PostgresAll,
 }
 
 #[tokio::main]
 #[expect(clippy::print_stdout, reason = "the verdict is what this program is for")]
 async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
-    let Profile::SqliteKill = arguments.profile;
     let dir = arguments.dir.unwrap_or_else(|| {
         let name = format!("taskflow-torture-{}-{}", arguments.seed, std::process::id());
         std::env::temp_dir().join(name)
     });
-    let mut options = Options::new(arguments.server_bin, dir.clone(), arguments.seed);
+    let (bin, seed) = (arguments.server_bin, arguments.seed);
+    let faults = match arguments.profile {
+        Profile::SqliteKill | Profile::PostgresAll => None,
+        Profile::PostgresKill => Some(Fault::Kill),
+        Profile::PostgresStop => Some(Fault::Stop),
+        Profile::PostgresCrash => Some(Fault::Crash),
+        Profile::PostgresSever => Some(Fault::Sever),
+    };
+    let mut options = match arguments.profile {
+        Profile::SqliteKill => Options::new(bin, dir.clone(), seed),
+        _ => Options::postgres(bin, dir.clone(), seed),
+    };
+    options.faults = faults.map_or(options.faults, |fault| vec![fault]);
     options.kills = arguments.kills;
     let verdict = run(options).await?;
     println!("{verdict}");

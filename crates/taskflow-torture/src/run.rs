@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use tokio::task::JoinSet;
 use crate::api::Caller;
 use crate::evidence::Evidence;
 use crate::history::{self, Recorder};
-use crate::kills::kill_again_and_again;
+use crate::kills::{Cluster, fault_after_fault};
 use crate::load::{self, Floor, Phase};
 use crate::options::Options;
 use crate::readback::{drained, read_all};
@@ -22,7 +23,7 @@ use crate::verdict::Verdict;
 /// Poison tasks of a run: each of them keeps its place for several leases.
 const POISON: u32 = 8;
 
-/// Runs the scenario "kill -9 of a SQLite server under load" and judges it. Writes `history.ndjson`,
+/// Runs a scenario and judges it. Writes `history.ndjson`,
 /// `faults.ndjson`, `verdict.json` and the server's log into the folder of the run.
 ///
 /// # Errors
@@ -34,14 +35,14 @@ pub async fn run(options: Options) -> anyhow::Result<Verdict> {
     if options.dir.join("torture.db").exists() {
         bail!("{} holds a former run", options.dir.display());
     }
-    let mut server = Server::new(&options.server_bin, &options.dir)?;
-    server.spawn()?;
-    server.healthy().await?;
+    let mut cluster = Cluster::start(&options).await?;
+    let addresses: Vec<SocketAddr> = cluster.servers.iter().map(Server::address).collect();
+    let address = *addresses.first().context("no server")?;
 
     let recorder = Arc::new(Recorder::new());
     let floor = Arc::new(Floor::new(Arc::clone(&recorder), options.lease_seconds, POISON));
-    let (mut producers, mut workers) = load::start(&floor, &options, server.address());
-    let outages = kill_again_and_again(&mut server, &recorder, options.kills, options.seed).await?;
+    let (mut producers, mut workers) = load::start(&floor, &options, &addresses);
+    let outages = fault_after_fault(&mut cluster, &recorder, &options).await?;
     floor.enter(Phase::Drain);
     join(&mut producers).await?;
 
@@ -51,22 +52,24 @@ pub async fn run(options: Options) -> anyhow::Result<Verdict> {
         ..Evidence::default()
     };
     if evidence.outages.iter().all(|outage| outage.ready_at.is_some()) {
-        let mut caller = Caller::new(server.address(), Arc::clone(&recorder), "watcher".into());
+        let mut caller = Caller::new(address, Arc::clone(&recorder), "watcher".into());
         let bound = Duration::from_secs(u64::from(options.drain_seconds));
         let took = drained(&mut caller, bound).await;
         evidence.drained_ms = took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
         floor.enter(Phase::Over);
         join(&mut workers).await?;
         let acked: BTreeSet<i64> = floor.known.lock().iter().copied().collect();
-        match read_all(server.address(), &recorder, acked).await {
+        match read_all(address, &recorder, acked).await {
             Ok(end) => evidence.end = Some(end),
             Err(error) => evidence.end_error = Some(format!("{error:#}")),
         }
     }
     floor.enter(Phase::Over);
     join(&mut workers).await?;
-    server.kill().await?;
-    evidence.panics = server.panics();
+    for server in &mut cluster.servers {
+        server.kill().await?;
+        evidence.panics.extend(server.panics());
+    }
     evidence.calls = recorder.calls();
     let evidence = evidence.indexed();
     let verdict = Verdict::of(&evidence, &options);
@@ -90,9 +93,7 @@ fn write_down(options: &Options, evidence: &Evidence, verdict: &Verdict) -> anyh
     history::write(&evidence.calls, file("history.ndjson")?)?;
     let mut faults = file("faults.ndjson")?;
     for outage in &evidence.outages {
-        let mut line = serde_json::to_value(outage)?;
-        line["fault"] = "kill".into();
-        writeln!(faults, "{line}")?;
+        writeln!(faults, "{}", serde_json::to_value(outage)?)?;
     }
     faults.flush()?;
     let mut to = file("verdict.json")?;

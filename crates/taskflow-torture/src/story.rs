@@ -20,7 +20,7 @@ pub(crate) fn story(evidence: &Evidence, id: i64) -> Vec<String> {
         if meanwhile {
             let ready = outage.ready_at.map_or("never".to_owned(), seconds);
             let at = outage.killed_at;
-            lines.push((at, format!("{}  server killed, back at {ready}", seconds(at))));
+            lines.push((at, format!("{}  {}, back at {ready}", seconds(at), outage.fault)));
         }
     }
     lines.sort_by_key(|(at, _)| *at);

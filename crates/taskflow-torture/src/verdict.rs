@@ -87,10 +87,11 @@ impl Verdict {
             findings: RULES.iter().map(|rule| finding(rule, evidence)).collect(),
             weak: Vec::new(),
             repro: format!(
-                "taskflow-torture --server-bin {} --seed {} --kills {} --profile sqlite-kill",
+                "taskflow-torture --server-bin {} --seed {} --kills {} --profile {}",
                 options.server_bin.display(),
                 options.seed,
-                options.kills
+                options.kills,
+                options.profile()
             ),
         };
         verdict.weak = verdict.weaknesses(evidence, options);

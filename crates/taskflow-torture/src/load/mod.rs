@@ -80,9 +80,13 @@ impl Floor {
 pub(crate) fn start(
     floor: &Arc<Floor>,
     options: &Options,
-    address: SocketAddr,
+    addresses: &[SocketAddr],
 ) -> (JoinSet<()>, JoinSet<()>) {
-    let caller = |name: String| Caller::new(address, Arc::clone(&floor.recorder), name);
+    let mut turn = addresses.iter().copied().cycle();
+    let mut caller = |name: String| {
+        let address = turn.next().unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
+        Caller::new(address, Arc::clone(&floor.recorder), name)
+    };
     let mut producers = JoinSet::new();
     for n in 1..=options.producers {
         let dice = Dice::new(options.seed, 100 + u64::from(n));

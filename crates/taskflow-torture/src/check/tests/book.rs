@@ -177,6 +177,7 @@ impl Book {
         let at = self.now;
         self.now += recovery_ms * 1000 + 10;
         self.raw.outages.push(Outage {
+            fault: "kill",
             pid: Some(1),
             killed_at: at,
             started_at: at,
