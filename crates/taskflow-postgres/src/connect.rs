@@ -18,7 +18,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// transaction whose node is gone must not hold the others.
 const LIMITS: [(&str, &str); 4] = [
     ("statement_timeout", "15s"),
-    ("lock_timeout", "10s"),
+    ("lock_timeout", "3s"),
     ("idle_in_transaction_session_timeout", "20s"),
     ("synchronous_commit", "on"),
 ];

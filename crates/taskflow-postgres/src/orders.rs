@@ -1,4 +1,4 @@
-//! The three flushers' transactions: new tasks, work, and edits with expiry. How each item is done is
+//! The flushers' transactions: new tasks, work, and edits with expiry. How each item is done is
 //! in `tasks.rs` and `work.rs`.
 
 use std::collections::BTreeSet;

@@ -29,6 +29,7 @@ pub(crate) const PLANNER: [(&str, &str); 5] = [
 /// Begins, and says for this transaction what a session would keep.
 const BEGIN_ALONE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
      SET LOCAL synchronous_commit = on; SET LOCAL statement_timeout = '15s'; \
+     SET LOCAL lock_timeout = '3s'; \
      SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
      SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off";
 

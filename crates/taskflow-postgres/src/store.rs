@@ -32,6 +32,9 @@ const TASK_BYTES: usize = 512;
 pub struct PostgresStore {
     pool: Pool,
     inserts: Batcher<Insert, Answers<Inserted>>,
+    /// New tasks with keys or parents: they may wait for other transactions, the application's own
+    /// among them, and nobody else should.
+    bound: Batcher<Insert, Answers<Inserted>>,
     works: Batcher<Work, Synced>,
     changes: Batcher<Change, Changed>,
     clock: Arc<DatabaseClock>,
@@ -65,9 +68,11 @@ impl PostgresStore {
         let lanes = Arc::new(Lanes::default());
         let clock = first_look(&pool, &lanes).await?;
         let (inserts, inserting) = batcher::channel();
+        let (bound, binding) = batcher::channel();
         let (works, working) = batcher::channel();
         let (changes, changing) = batcher::channel();
         spawn(writer::run(Inserts { lanes: Arc::clone(&lanes) }, pool.clone(), inserting));
+        spawn(writer::run(Inserts { lanes: Arc::clone(&lanes) }, pool.clone(), binding));
         spawn(writer::run(Works { lanes: Arc::clone(&lanes) }, pool.clone(), working));
         spawn(writer::run(Changes { lanes: Arc::clone(&lanes) }, pool.clone(), changing));
         let (hint, hints) = watch::channel(0);
@@ -85,7 +90,7 @@ impl PostgresStore {
         if options.pool_mode == PoolMode::Session {
             beside.push(spawn(Listener { config, hints: hint, lanes, look, own }.run()));
         }
-        Ok(Self { pool, inserts, works, changes, clock, hints, beside })
+        Ok(Self { pool, inserts, bound, works, changes, clock, hints, beside })
     }
 
     /// The database's time.
@@ -187,7 +192,8 @@ impl TaskStore for PostgresStore {
         now: Timestamp,
     ) -> Result<Answers<Inserted>, StoreError> {
         let bytes = batch.iter().map(size_of_new).sum();
-        self.inserts.submit(Insert { tenant: scope, now, batch }, bytes).await
+        let flusher = if tasks::plain(&batch) { &self.inserts } else { &self.bound };
+        flusher.submit(Insert { tenant: scope, now, batch }, bytes).await
     }
 
     async fn get(

@@ -54,12 +54,12 @@ async fn server() -> Client {
     connect(&url()).await
 }
 
-fn options(name: &str) -> Options {
+pub(crate) fn options(name: &str) -> Options {
     let pool_mode = match told("TEST_DATABASE_POOL_MODE").as_deref() {
         Some("transaction") => PoolMode::Transaction,
         _ => PoolMode::Session,
     };
-    Options { url: url_of(name), pool_mode, pool_size: 4 }
+    Options { url: url_of(name), pool_mode, pool_size: 5 }
 }
 
 /// Creates a database from the template, which the first case migrates.

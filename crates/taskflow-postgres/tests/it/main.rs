@@ -4,6 +4,7 @@
 //! create databases. Nothing here passes without a server.
 
 mod databases;
+mod enqueue;
 
 use databases::DATABASES;
 

@@ -44,7 +44,7 @@ impl DatabaseConfig {
     pub(super) fn read(reader: &mut Reader) -> Option<Self> {
         let place = reader.read("DATABASE_URL", parse);
         let pool_mode = reader.read("DATABASE_POOL_MODE", pool_mode);
-        let pool_size = reader.read("DATABASE_POOL_SIZE", |text| number(text, &(4..=100)));
+        let pool_size = reader.read("DATABASE_POOL_SIZE", |text| number(text, &(5..=100)));
         let ((place, warning), pool_mode, pool_size) = (place?, pool_mode?, pool_size?);
         if let Some(warning) = warning {
             reader.warn(warning);

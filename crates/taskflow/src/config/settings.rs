@@ -141,8 +141,8 @@ pub const SETTINGS: &[Setting] = &[
         Section::Database,
         "DATABASE_POOL_SIZE",
         "8",
-        "4 to 100",
-        "Connections that this process opens to PostgreSQL at most, beside one that listens. Three \
+        "5 to 100",
+        "Connections that this process opens to PostgreSQL at most, beside one that listens. Four \
          write; the others read.",
     ),
     setting(
