@@ -93,7 +93,36 @@ impl<'a> Births<'a> {
         deltas: &Deltas<'_>,
         ready: &[&str],
     ) -> Result<Vec<TaskId>, Failure> {
-        let params: [Param<'_>; 28] = [
+        let params = self.params(deltas, &ready);
+        let rows = session.query(INSERT, &params).await?;
+        let mut ids: Vec<i64> = rows.iter().map(|row| get(row, 0)).collect::<Result<_, _>>()?;
+        // The sequence is asked in the order of the tasks, so the smallest is the first one's.
+        ids.sort_unstable();
+        Ok(ids.into_iter().filter_map(TaskId::new).collect())
+    }
+}
+
+impl Births<'_> {
+    /// Inserts them with ids that they have already.
+    pub(crate) async fn insert_as(
+        &self,
+        session: &Session,
+        ids: &[i64],
+        deltas: &Deltas<'_>,
+    ) -> Result<(), Failure> {
+        let sql = INSERT
+            .replace("SELECT nextval('taskflow.task_ids'), tenant", "SELECT id, tenant")
+            .replace("unnest($1::int8[],", "unnest($29::int8[], $1::int8[],")
+            .replace("AS new(tenant,", "AS new(id, tenant,");
+        let nobody: &[&str] = &[];
+        let mut params = self.params(deltas, &nobody);
+        params.push((&ids, Type::INT8_ARRAY));
+        session.query(&sql, &params).await?;
+        Ok(())
+    }
+
+    fn params<'p>(&'p self, deltas: &'p Deltas<'_>, ready: &'p &[&'p str]) -> Vec<Param<'p>> {
+        vec![
             (&self.tenant, Type::INT8_ARRAY),
             (&self.priority, Type::INT2_ARRAY),
             (&self.queue, Type::TEXT_ARRAY),
@@ -121,13 +150,8 @@ impl<'a> Births<'a> {
             (&deltas.kind, Type::TEXT_ARRAY),
             (&deltas.priority, Type::INT2_ARRAY),
             (&deltas.n, Type::INT8_ARRAY),
-            (&ready, Type::TEXT_ARRAY),
-        ];
-        let rows = session.query(INSERT, &params).await?;
-        let mut ids: Vec<i64> = rows.iter().map(|row| get(row, 0)).collect::<Result<_, _>>()?;
-        // The sequence is asked in the order of the tasks, so the smallest is the first one's.
-        ids.sort_unstable();
-        Ok(ids.into_iter().filter_map(TaskId::new).collect())
+            (ready, Type::TEXT_ARRAY),
+        ]
     }
 }
 

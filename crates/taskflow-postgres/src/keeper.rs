@@ -19,8 +19,9 @@ use crate::session::Session;
 /// How often it looks.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Every how many looks it asks for the time.
-const CLOCK_TICKS: u32 = 10;
+/// Every how many looks it asks for the time, and looks at whole lanes: dead rows that an old snapshot
+/// keeps make that dear.
+const SLOW_TICKS: u32 = 10;
 
 /// Takes what transactions added to the counts and adds it to the kept ones; two nodes take different
 /// rows. The order of the lanes is the same everywhere, so that two never wait for each other.
@@ -55,7 +56,7 @@ impl Keeper {
         let mut fine = true;
         for tick in 0u32.. {
             let asked = tokio::time::timeout(TICK, self.look.notified()).await.is_ok();
-            match self.tick(tick % CLOCK_TICKS == 0).await {
+            match self.tick(tick % SLOW_TICKS == 0).await {
                 Ok(()) => fine = true,
                 Err(failure) => {
                     if fine {
@@ -71,22 +72,22 @@ impl Keeper {
         }
     }
 
-    async fn tick(&self, time: bool) -> Result<(), Failure> {
+    async fn tick(&self, slow: bool) -> Result<(), Failure> {
         let session = self.pool.session().await?;
-        let done = self.keep(&session, time).await;
+        let done = self.keep(&session, slow).await;
         if done.is_err() {
             session.discard();
         }
         done
     }
 
-    async fn keep(&self, session: &Session, time: bool) -> Result<(), Failure> {
-        self.lanes.look(session).await?;
+    async fn keep(&self, session: &Session, slow: bool) -> Result<(), Failure> {
+        self.lanes.look(session, slow).await?;
         session.query(FOLD, &[]).await?;
         let sql = "SELECT pid FROM pg_stat_activity WHERE application_name = $1";
         let rows = session.query(sql, &[(&self.name, Type::TEXT)]).await?;
         *self.own.lock() = rows.iter().map(|row| get(row, 0)).collect::<Result<_, _>>()?;
-        if time {
+        if slow {
             self.clock.look(session).await?;
         }
         Ok(())

@@ -3,7 +3,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use taskflow_core::{Kind, QueueName, TenantId, Timestamp};
@@ -15,8 +16,12 @@ use crate::rows::{self, get};
 use crate::session::{Param, Session};
 
 /// How far behind the last look a claim still looks, in seconds: what a transaction put there that
-/// was open during the look. What was open for longer is found by the next look, a second later.
+/// was open during the look. What was open for longer is found by the looks that follow.
 const SLACK_SECONDS: f64 = 1.0;
+
+/// How far a look goes back behind the last one, in seconds: longer than a node's own transactions
+/// take but for trouble.
+const LATE_SECONDS: f64 = 5.0;
 
 /// A queue and a kind of a tenant.
 pub(crate) type Key = (TenantId, QueueName, Kind);
@@ -31,6 +36,8 @@ pub(crate) struct Lanes {
     meanwhile: Mutex<Option<Vec<(Key, i64)>>>,
     /// The time of the latest claim.
     asked: AtomicI64,
+    /// How often everything was to be looked at.
+    everywhere: AtomicU64,
 }
 
 /// Where one claim looks: an array a column, for the statement.
@@ -86,6 +93,7 @@ impl Lanes {
     /// Makes the next claims look at everything: a transaction of a caller's own, which may have
     /// been open for long, put tasks there.
     pub(crate) fn look_everywhere(&self) {
+        self.everywhere.fetch_add(1, Ordering::SeqCst);
         for floors in self.known.lock().values_mut() {
             *floors = [i64::MIN; 4];
         }
@@ -110,15 +118,23 @@ impl Lanes {
         Ok(())
     }
 
-    /// Looks from which instant on tasks wait in each lane. It sees tasks that a claim has locked and
-    /// not taken yet, so that nothing is passed over when that claim fails.
-    pub(crate) async fn look(&self, session: &Session) -> Result<(), Failure> {
+    /// Looks from which instant on tasks wait in each lane: from its floor on, and a little before;
+    /// `whole` looks at everything. It sees tasks that a claim has locked and not taken yet, so that
+    /// nothing is passed over when that claim fails.
+    pub(crate) async fn look(&self, session: &Session, whole: bool) -> Result<(), Failure> {
+        if whole {
+            self.look_everywhere();
+        }
         *self.meanwhile.lock() = Some(Vec::new());
+        let everywhere = self.everywhere.load(Ordering::SeqCst);
         let found = self.find(session).await;
         let mut known = self.known.lock();
         let meanwhile = self.meanwhile.lock().take().unwrap_or_default();
         // A lane that was registered meanwhile stays.
         known.extend(found?);
+        if self.everywhere.load(Ordering::SeqCst) != everywhere {
+            known.values_mut().for_each(|floors| *floors = [i64::MIN; 4]);
+        }
         for (key, run_at) in meanwhile {
             if let Some(floors) = known.get_mut(&key) {
                 *floors = floors.map(|floor| floor.min(run_at));
@@ -128,29 +144,36 @@ impl Lanes {
     }
 
     async fn find(&self, session: &Session) -> Result<HashMap<Key, Floors>, Failure> {
-        let sql = "SELECT l.tenant, l.queue, l.kind, \
-                   (SELECT t.run_at FROM taskflow.tasks t WHERE t.tenant = l.tenant \
-                    AND t.queue = l.queue AND t.kind = l.kind AND t.priority = 0 AND t.status = 0 \
-                    AND t.blocked_by = 0 ORDER BY t.run_at, t.id LIMIT 1), \
-                   (SELECT t.run_at FROM taskflow.tasks t WHERE t.tenant = l.tenant \
-                    AND t.queue = l.queue AND t.kind = l.kind AND t.priority = 1 AND t.status = 0 \
-                    AND t.blocked_by = 0 ORDER BY t.run_at, t.id LIMIT 1), \
-                   (SELECT t.run_at FROM taskflow.tasks t WHERE t.tenant = l.tenant \
-                    AND t.queue = l.queue AND t.kind = l.kind AND t.priority = 2 AND t.status = 0 \
-                    AND t.blocked_by = 0 ORDER BY t.run_at, t.id LIMIT 1), \
-                   (SELECT t.run_at FROM taskflow.tasks t WHERE t.tenant = l.tenant \
-                    AND t.queue = l.queue AND t.kind = l.kind AND t.priority = 3 AND t.status = 0 \
-                    AND t.blocked_by = 0 ORDER BY t.run_at, t.id LIMIT 1) \
-                   FROM taskflow.lanes l";
         let asked = Timestamp::from_micros(self.asked.load(Ordering::Relaxed));
         let ceiling = asked.plus_seconds(-SLACK_SECONDS).micros();
-        let rows = session.query(sql, &[]).await?;
-        let mut found = HashMap::with_capacity(rows.len());
-        for row in &rows {
-            let key = (TenantId(get(row, 0)?), rows::queue(row, 1)?, rows::kind(row, 2)?);
+        let back = (LATE_SECONDS * 1e6) as i64;
+        let (mut keys, mut from): (Vec<Key>, [Vec<i64>; 4]) = (Vec::new(), Default::default());
+        for row in session.query("SELECT tenant, queue, kind FROM taskflow.lanes", &[]).await? {
+            let key = (TenantId(get(&row, 0)?), rows::queue(&row, 1)?, rows::kind(&row, 2)?);
+            let floors = self.known.lock().get(&key).copied().unwrap_or([i64::MIN; 4]);
+            for (column, floor) in from.iter_mut().zip(floors) {
+                column.push(floor.saturating_sub(back));
+            }
+            keys.push(key);
+        }
+        let tenants: Vec<i64> = keys.iter().map(|(tenant, ..)| tenant.0).collect();
+        let queues: Vec<&str> = keys.iter().map(|(_, queue, _)| queue.as_str()).collect();
+        let kinds: Vec<&str> = keys.iter().map(|(.., kind)| kind.as_str()).collect();
+        let params: [Param<'_>; 7] = [
+            (&tenants, Type::INT8_ARRAY),
+            (&queues, Type::TEXT_ARRAY),
+            (&kinds, Type::TEXT_ARRAY),
+            (&from[0], Type::INT8_ARRAY),
+            (&from[1], Type::INT8_ARRAY),
+            (&from[2], Type::INT8_ARRAY),
+            (&from[3], Type::INT8_ARRAY),
+        ];
+        let rows = session.query(&LOOK, &params).await?;
+        let mut found = HashMap::with_capacity(keys.len());
+        for (key, row) in keys.into_iter().zip(&rows) {
             let mut floors = [ceiling; 4];
             for (at, floor) in floors.iter_mut().enumerate() {
-                if let Some(first) = get::<Option<i64>>(row, 3 + at)? {
+                if let Some(first) = get::<Option<i64>>(row, at)? {
                     *floor = first.min(ceiling);
                 }
             }
@@ -159,3 +182,22 @@ impl Lanes {
         Ok(found)
     }
 }
+
+/// The first `run_at` of each lane and priority, in the order of the lanes that were given.
+static LOOK: LazyLock<String> = LazyLock::new(|| {
+    let first = |priority: usize| {
+        format!(
+            "(SELECT t.run_at FROM taskflow.tasks AS t WHERE t.tenant = l.tenant \
+             AND t.queue = l.queue AND t.kind = l.kind AND t.priority = {priority} \
+             AND t.status = 0 AND t.blocked_by = 0 AND t.run_at >= l.from{priority} \
+             ORDER BY t.run_at, t.id LIMIT 1)"
+        )
+    };
+    let columns: Vec<String> = (0..4).map(first).collect();
+    format!(
+        "SELECT {} FROM unnest($1::int8[], $2::text[], $3::text[], $4::int8[], $5::int8[], \
+         $6::int8[], $7::int8[]) WITH ORDINALITY \
+         AS l(tenant, queue, kind, from0, from1, from2, from3, place) ORDER BY l.place",
+        columns.join(", ")
+    )
+});

@@ -14,6 +14,7 @@ mod keeper;
 mod lanes;
 mod listen;
 mod migrate;
+mod moving;
 mod options;
 mod orders;
 mod rows;
@@ -25,6 +26,7 @@ mod writer;
 
 pub use error::OpenError;
 pub use migrate::SCHEMA;
+pub use moving::Target;
 pub use options::{Options, PoolMode};
 pub use store::PostgresStore;
 

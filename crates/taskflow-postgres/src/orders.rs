@@ -187,7 +187,8 @@ pub(crate) struct Change {
 pub(crate) enum What {
     Edit(Vec<Edit>),
     Delete(Vec<Delete>),
-    Expire(u32),
+    /// How many, and from which instant on.
+    Expire(u32, i64),
 }
 
 /// The answers to a [`Change`].
@@ -239,8 +240,8 @@ async fn change(desk: &mut Desk<'_>, what: &What) -> Result<Changed, Failure> {
             }
             Changed::Deleted(Answers { items, ready: ready(desk) })
         }
-        What::Expire(limit) => {
-            let items = desk.expire(*limit).await?;
+        What::Expire(limit, from) => {
+            let items = desk.expire(*limit, *from).await?;
             Changed::Expired(Answers { items, ready: ready(desk) })
         }
     })
@@ -250,6 +251,6 @@ fn changed_ids(change: &Change) -> Vec<TaskId> {
     match &change.what {
         What::Edit(batch) => batch.iter().map(|edit| edit.id).collect(),
         What::Delete(batch) => batch.iter().map(|delete| delete.id).collect(),
-        What::Expire(_) => Vec::new(),
+        What::Expire(..) => Vec::new(),
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use taskflow_core::{Attempt, Clock, Finish, Json, NewTask, Task, TaskId, TenantId, Timestamp};
 use taskflow_store::batcher::{self, Batcher};
 use taskflow_store::{
@@ -39,6 +40,7 @@ pub struct PostgresStore {
     changes: Batcher<Change, Changed>,
     clock: Arc<DatabaseClock>,
     hints: Hints,
+    quiet: Quiet,
     /// What ends with the store: the flushers end by themselves when they are through.
     beside: Vec<AbortHandle>,
 }
@@ -46,6 +48,51 @@ pub struct PostgresStore {
 impl std::fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("PostgresStore").finish_non_exhaustive()
+    }
+}
+
+/// Until when nothing had run out at the last look. A look begins there and a little before: the rows
+/// of leases that ended long ago may be kept by another session's old snapshot, thousands of them.
+#[derive(Debug)]
+struct Quiet {
+    /// Until when, and how often something may have been put into the past since.
+    until: Mutex<(i64, u64)>,
+    looks: AtomicU32,
+}
+
+impl Default for Quiet {
+    fn default() -> Self {
+        Self { until: Mutex::new((i64::MIN, 0)), looks: AtomicU32::new(0) }
+    }
+}
+
+impl Quiet {
+    /// Every so many looks everything is looked at, for what other nodes put into the past.
+    const WHOLE_EVERY: u32 = 32;
+    /// What a transaction that was open during the last look may have put there, in microseconds.
+    const BEFORE: i64 = 5_000_000;
+
+    /// From when on to look, and what `until` wants to know.
+    fn from(&self, now: Timestamp) -> (i64, u64) {
+        let (until, disturbed) = *self.until.lock();
+        let whole = self.looks.fetch_add(1, Ordering::Relaxed).is_multiple_of(Self::WHOLE_EVERY);
+        // A clock that went back, in a test say, has nothing behind it.
+        let all = whole || until > now.micros();
+        (if all { i64::MIN } else { until.saturating_sub(Self::BEFORE) }, disturbed)
+    }
+
+    /// Something may have been put into the past: look at everything.
+    fn disturb(&self) {
+        let mut until = self.until.lock();
+        *until = (i64::MIN, until.1 + 1);
+    }
+
+    /// Nothing had run out by `now`, unless something was put into the past meanwhile.
+    fn until(&self, now: Timestamp, disturbed: u64) {
+        let mut until = self.until.lock();
+        if until.1 == disturbed {
+            until.0 = now.micros();
+        }
     }
 }
 
@@ -90,7 +137,8 @@ impl PostgresStore {
         if options.pool_mode == PoolMode::Session {
             beside.push(spawn(Listener { config, hints: hint, lanes, look, own }.run()));
         }
-        Ok(Self { pool, inserts, bound, works, changes, clock, hints, beside })
+        let quiet = Quiet::default();
+        Ok(Self { pool, inserts, bound, works, changes, clock, hints, quiet, beside })
     }
 
     /// The database's time.
@@ -135,7 +183,7 @@ async fn first_look(pool: &Pool, lanes: &Lanes) -> Result<Arc<DatabaseClock>, Op
     let session = pool.take().await.map_err(|error| OpenError::Unreachable(Box::new(error)))?;
     let unreadable = |failure: Failure| OpenError::Unreachable(Box::new(failure.into_error()));
     let clock = DatabaseClock::look_first(&session).await.map_err(unreadable)?;
-    lanes.look(&session).await.map_err(unreadable)?;
+    lanes.look(&session, true).await.map_err(unreadable)?;
     Ok(Arc::new(clock))
 }
 
@@ -193,7 +241,14 @@ impl TaskStore for PostgresStore {
     ) -> Result<Answers<Inserted>, StoreError> {
         let bytes = batch.iter().map(size_of_new).sum();
         let flusher = if tasks::plain(&batch) { &self.inserts } else { &self.bound };
-        flusher.submit(Insert { tenant: scope, now, batch }, bytes).await
+        let passed = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
+        let late = |new: &NewTask| passed(new.terms.deadline_at) || passed(new.terms.expires_at);
+        let any_late = batch.iter().any(late);
+        let inserted = flusher.submit(Insert { tenant: scope, now, batch }, bytes).await;
+        if any_late {
+            self.quiet.disturb();
+        }
+        inserted
     }
 
     async fn get(
@@ -223,7 +278,10 @@ impl TaskStore for PostgresStore {
     ) -> Result<Answers<Edited>, StoreError> {
         let bytes = batch.iter().map(size_of_edit).sum();
         let change = Change { tenant: scope, now, what: What::Edit(batch) };
-        match self.changes.submit(change, bytes).await? {
+        let edited = self.changes.submit(change, bytes).await;
+        // A deadline may have moved, and with it the end of a running attempt's lease.
+        self.quiet.disturb();
+        match edited? {
             Changed::Edited(answers) => Ok(answers),
             _ => mixed_up(),
         }
@@ -269,13 +327,16 @@ impl WorkStore for PostgresStore {
 
     async fn expire(&self, now: Timestamp, limit: u32) -> Result<Answers<Expired>, StoreError> {
         // Most calls find nothing: a look spares the transaction.
-        if !self
-            .read(move |session| async move { work::anything_overdue(&session, now).await })
-            .await?
-        {
+        let (from, disturbed) = self.quiet.from(now);
+        let overdue = self
+            .read(move |session| async move { work::anything_overdue(&session, from, now).await })
+            .await?;
+        if !overdue {
+            self.quiet.until(now, disturbed);
             return Ok(Answers::default());
         }
-        let change = Change { tenant: TenantId::DEFAULT, now, what: What::Expire(limit) };
+        let what = What::Expire(limit, from);
+        let change = Change { tenant: TenantId::DEFAULT, now, what };
         match self.changes.submit(change, TASK_BYTES).await? {
             Changed::Expired(answers) => Ok(answers),
             _ => mixed_up(),

@@ -426,10 +426,7 @@ pub(crate) async fn attempts(
     let Some(task) = read(session, tenant, &[id]).await?.into_iter().flatten().next() else {
         return Ok(None);
     };
-    let sql = "SELECT attempt, outcome, worker, started_at, ended_at, error \
-               FROM taskflow.attempts WHERE task = $1 ORDER BY attempt";
-    let rows = session.query(sql, &[(&id.get(), Type::INT8)]).await?;
-    let mut attempts: Vec<Attempt> = rows.iter().map(rows::attempt).collect::<Result<_, _>>()?;
+    let mut attempts = written(session, id).await?;
     if task.state.completed_by_attempt() {
         attempts.push(Attempt {
             attempt: task.state.attempt,
@@ -444,4 +441,12 @@ pub(crate) async fn attempts(
         attempts.drain(..over);
     }
     Ok(Some(attempts))
+}
+
+/// A task's written history, oldest first.
+pub(crate) async fn written(session: &Session, id: TaskId) -> Result<Vec<Attempt>, Failure> {
+    let sql = "SELECT attempt, outcome, worker, started_at, ended_at, error \
+               FROM taskflow.attempts WHERE task = $1 ORDER BY attempt";
+    let rows = session.query(sql, &[(&id.get(), Type::INT8)]).await?;
+    rows.iter().map(rows::attempt).collect()
 }

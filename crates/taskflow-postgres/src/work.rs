@@ -114,7 +114,7 @@ impl Desk<'_> {
     }
 
     /// Ends what ran out of time, earliest first.
-    pub(crate) async fn expire(&mut self, limit: u32) -> Result<Vec<Expired>, Failure> {
+    pub(crate) async fn expire(&mut self, limit: u32, from: i64) -> Result<Vec<Expired>, Failure> {
         let mut expired = Vec::new();
         for sql in EXPIRING {
             let left = i64::from(limit) - i64::try_from(expired.len()).unwrap_or(i64::MAX);
@@ -122,7 +122,8 @@ impl Desk<'_> {
                 break;
             }
             self.write_down().await?;
-            let params: [Param<'_>; 2] = [(&self.now.micros(), Type::INT8), (&left, Type::INT8)];
+            let params: [Param<'_>; 3] =
+                [(&self.now.micros(), Type::INT8), (&left, Type::INT8), (&from, Type::INT8)];
             let sql = format!("SELECT {} {sql} FOR UPDATE SKIP LOCKED", hot_columns!());
             let rows = self.session.query(&sql, &params).await?;
             for hot in rows.iter().map(rows::hot) {
@@ -230,17 +231,27 @@ async fn candidates(desk: &Desk<'_>, places: &Places, wanted: usize) -> Result<V
 
 /// What can run out, each by the index that orders it.
 const EXPIRING: [&str; 3] = [
-    "FROM taskflow.tasks WHERE lease_until <= $1 ORDER BY lease_until, id LIMIT $2",
-    "FROM taskflow.tasks WHERE status = 0 AND deadline_at <= $1 ORDER BY deadline_at, id LIMIT $2",
-    "FROM taskflow.tasks WHERE status = 0 AND expires_at <= $1 ORDER BY expires_at, id LIMIT $2",
+    "FROM taskflow.tasks WHERE lease_until <= $1 AND lease_until >= $3 ORDER BY lease_until, id LIMIT $2",
+    "FROM taskflow.tasks WHERE status = 0 AND deadline_at <= $1 AND deadline_at >= $3 \
+     ORDER BY deadline_at, id LIMIT $2",
+    "FROM taskflow.tasks WHERE status = 0 AND expires_at <= $1 AND expires_at >= $3 \
+     ORDER BY expires_at, id LIMIT $2",
 ];
 
-/// Whether anything ran out by `now`.
-pub(crate) async fn anything_overdue(session: &Session, now: Timestamp) -> Result<bool, Failure> {
-    let sql = "SELECT EXISTS(SELECT 1 FROM taskflow.tasks WHERE lease_until <= $1) \
-               OR EXISTS(SELECT 1 FROM taskflow.tasks WHERE status = 0 AND deadline_at <= $1) \
-               OR EXISTS(SELECT 1 FROM taskflow.tasks WHERE status = 0 AND expires_at <= $1)";
-    let rows = session.query(sql, &[(&now.micros(), Type::INT8)]).await?;
+/// Whether anything ran out from `from` to `now`.
+pub(crate) async fn anything_overdue(
+    session: &Session,
+    from: i64,
+    now: Timestamp,
+) -> Result<bool, Failure> {
+    let sql = "SELECT EXISTS(SELECT 1 FROM taskflow.tasks \
+               WHERE lease_until <= $1 AND lease_until >= $2) \
+               OR EXISTS(SELECT 1 FROM taskflow.tasks \
+               WHERE status = 0 AND deadline_at <= $1 AND deadline_at >= $2) \
+               OR EXISTS(SELECT 1 FROM taskflow.tasks \
+               WHERE status = 0 AND expires_at <= $1 AND expires_at >= $2)";
+    let params: [Param<'_>; 2] = [(&now.micros(), Type::INT8), (&from, Type::INT8)];
+    let rows = session.query(sql, &params).await?;
     rows.first().map_or(Ok(false), |row| get(row, 0))
 }
 

@@ -10,6 +10,7 @@ mod error;
 mod keeper;
 mod memory;
 mod migrate;
+mod moving;
 mod readers;
 mod rows;
 mod store;
@@ -19,4 +20,5 @@ mod writer;
 
 pub use error::OpenError;
 pub use migrate::SCHEMA;
+pub use moving::Source;
 pub use store::SqliteStore;

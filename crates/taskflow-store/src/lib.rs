@@ -24,6 +24,7 @@ mod hints;
 pub mod kept;
 #[cfg(feature = "conformance")]
 pub mod model;
+pub mod moving;
 mod page;
 mod tasks;
 mod work;

@@ -21,6 +21,10 @@ pub fn run() -> ExitCode {
     let done = match name {
         "bench" => bench(of_command),
         "openapi" => commands::openapi::run(),
+        "move" => {
+            let url = |name| of_command.get_one::<String>(name).map_or("", String::as_str);
+            block_on(commands::moving::run(url("from"), url("to")))
+        }
         "config" if of_command.get_flag("docs") => commands::config::run_docs(),
         "config" if of_command.get_flag("env-example") => commands::config::run_env_example(),
         _ => return with_config(name, of_command),
@@ -61,6 +65,10 @@ fn with_config(name: &str, matches: &ArgMatches) -> ExitCode {
         "worker" => {
             let server = matches.get_one::<String>("server").cloned();
             block_on(commands::worker::run(config, server))
+        }
+        "health" => {
+            let server = matches.get_one::<String>("server").cloned();
+            block_on(commands::health::run(config, server))
         }
         "migrate" => block_on(commands::migrate::run(config)),
         "seed" => block_on(commands::seed::run(config)),
@@ -107,6 +115,9 @@ fn command() -> Command {
     let switch = |name: &'static str, help: &'static str| {
         Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
     };
+    let url = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name("URL").required(true).help(help)
+    };
     Command::new("taskflow")
         .version(env!("CARGO_PKG_VERSION"))
         .about("A task queue that anything able to speak HTTP can use")
@@ -126,6 +137,23 @@ fn command() -> Command {
                 .args(settings()),
         )
         .subcommand(Command::new("migrate").about("Bring the database up to date").args(storage()))
+        .subcommand(
+            Command::new("move")
+                .about("Move everything from an SQLite file into an empty PostgreSQL database")
+                .arg(url("from", "sqlite:///./taskflow.db; stop every process that uses it"))
+                .arg(url("to", "postgresql://user:password@host/database")),
+        )
+        .subcommand(
+            Command::new("health")
+                .about("Ask a running server whether it is ready")
+                .arg(
+                    Arg::new("server")
+                        .long("server")
+                        .value_name("URL")
+                        .help("The server [default: http://127.0.0.1:PORT]"),
+                )
+                .args(of(&[Section::Http])),
+        )
         .subcommand(Command::new("seed").about("Fill in sample tasks, once").args(storage()))
         .subcommand(
             Command::new("config")

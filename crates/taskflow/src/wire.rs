@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use anyhow::Context;
 use taskflow_api::{ApiKey, ApiOptions, ApiState, Cors};
 use taskflow_core::{Clock, Kind, WorkerName};
 use taskflow_notify::{HttpHandler, Outbound};
@@ -15,9 +16,10 @@ use taskflow_service::worker::source::{Local, WorkSource};
 use taskflow_service::{Actor, Services};
 use taskflow_sqlite::SqliteStore;
 use taskflow_store::Store;
+use taskflow_store::moving::{MoveFrom, MoveTo};
 
 use crate::config::sources::environment;
-use crate::config::{Config, CorsOrigins, Place, PoolMode};
+use crate::config::{Config, CorsOrigins, Place, PoolMode, Sources};
 
 /// A database in use, and the clock that judges its leases and due times.
 pub struct Opened {
@@ -61,6 +63,30 @@ pub async fn open(config: &Config) -> anyhow::Result<Opened> {
             Ok(Opened { store: Arc::new(store), clock, schema })
         }
     }
+}
+
+/// The two ends of a move, by their URLs.
+///
+/// # Errors
+///
+/// URLs of other sorts, and whatever keeps a database from being used.
+pub async fn movers(from: &str, to: &str) -> anyhow::Result<(Box<dyn MoveFrom>, Box<dyn MoveTo>)> {
+    let place = |name, url| -> anyhow::Result<_> {
+        let sources = Sources::default().flag("DATABASE_URL", url);
+        let config = Config::load(sources);
+        config.map(|config| config.database.place).with_context(|| format!("--{name}"))
+    };
+    let (Place::Sqlite(path), Place::Postgres(url)) = (place("from", from)?, place("to", to)?)
+    else {
+        anyhow::bail!("a move goes --from sqlite:///… --to postgresql://…");
+    };
+    let options = taskflow_postgres::Options {
+        url: url.expose().to_owned(),
+        pool_mode: taskflow_postgres::PoolMode::Session,
+        pool_size: 1,
+    };
+    let to = taskflow_postgres::Target::open(options).await?;
+    Ok((Box::new(taskflow_sqlite::Source::open(&path)?), Box::new(to)))
 }
 
 /// The use cases on a database, with the system's dice.

@@ -2,7 +2,9 @@
 
 pub mod bench;
 pub mod config;
+pub mod health;
 pub mod migrate;
+pub mod moving;
 pub mod openapi;
 pub mod seed;
 pub mod serve;

@@ -46,7 +46,8 @@ fn folder() -> TempDir {
 #[test]
 fn help_lists_the_commands_and_the_version_is_the_programs() {
     let help = run(&folder(), &[], &["--help"]).with(0).out;
-    let commands = ["serve", "worker", "migrate", "seed", "config", "openapi", "bench"];
+    let commands =
+        ["serve", "worker", "migrate", "move", "health", "seed", "config", "openapi", "bench"];
     for command in commands {
         holds(&help, &[&format!("\n  {command} ")]);
     }

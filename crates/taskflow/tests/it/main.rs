@@ -11,6 +11,7 @@ mod end_to_end;
 mod files;
 mod inherited;
 mod kinds;
+mod postgres;
 mod readme;
 mod server;
 mod tidy;

@@ -239,6 +239,11 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// What was asked, the status and the body.
+    pub(crate) fn parts(self) -> (String, u16, Value) {
+        (self.what, self.status, self.body)
+    }
+
     /// The body, when the status is this one; fails with both otherwise.
     #[track_caller]
     pub(crate) fn is(self, status: u16) -> Value {

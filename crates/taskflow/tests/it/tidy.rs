@@ -11,23 +11,26 @@ use toml::{Table, Value};
 use crate::server::project;
 
 /// Which of our crates each one may depend on, and which ones besides in its tests.
-const ARROWS: [(&str, &[&str], &[&str]); 8] = [
+const ARROWS: [(&str, &[&str], &[&str]); 9] = [
     ("core", &[], &[]),
     ("store", &["core"], &[]),
     ("sqlite", &["store", "core"], &[]),
+    ("postgres", &["store", "core"], &[]),
     ("service", &["store", "core"], &["sqlite"]),
     ("notify", &["service", "core"], &[]),
     ("api", &["service", "core"], &["sqlite"]),
     ("torture", &[], &[]),
-    ("", &["api", "notify", "service", "sqlite", "store", "core"], &["torture"]),
+    ("", &["api", "notify", "service", "sqlite", "postgres", "store", "core"], &["torture"]),
 ];
 
 /// Dependencies that only some crates may have ("" is the program), tests included.
-const FENCES: [(&[&str], &[&str]); 6] = [
+const FENCES: [(&[&str], &[&str]); 7] = [
     // The program passes on a router that it does not look into.
     (&["axum"], &["api", ""]),
     (&["aide", "hyper", "hyper-util", "tower", "tower-http"], &["api"]),
     (&["rusqlite", "rusqlite_migration"], &["sqlite"]),
+    // The program speaks to PostgreSQL in tests only.
+    (&["tokio-postgres", "deadpool-postgres", "refinery"], &["postgres", ""]),
     (&["clap"], &["", "torture"]),
     (&["reqwest"], &["notify", "", "torture"]),
     (&["anyhow"], &["", "torture"]),

@@ -1,0 +1,133 @@
+//! The room of moving: fills an empty database in one transaction. It decides nothing about tasks.
+
+use std::collections::{BTreeSet, HashMap};
+
+use async_trait::async_trait;
+use taskflow_core::{State, TaskId, TenantId};
+use taskflow_store::StoreError;
+use taskflow_store::moving::{BATCH_BYTES_MAX, MoveFrom, MoveTo, Whole};
+use tokio_postgres::types::Type;
+
+use crate::columns::{Births, Deltas, History, States};
+use crate::connect::{self, Pool};
+use crate::desk::{Counting, Lane};
+use crate::error::{Failure, OpenError};
+use crate::lanes::Lanes;
+use crate::options::Options;
+use crate::rows::{self, get, task_columns};
+use crate::session::{Param, Session};
+use crate::{migrate, tasks};
+
+/// A database that is filled. What was loaded is kept by `commit` and by nothing else.
+pub struct Target(Session);
+
+impl Target {
+    /// Opens a database, brings its schema up to date and begins.
+    pub async fn open(options: Options) -> Result<Self, OpenError> {
+        let config = connect::config(&options, "taskflow move")?;
+        migrate::migrate(&config).await?;
+        let pool = Pool::new(config, &options)?;
+        let session = pool.take().await.map_err(|error| OpenError::Unreachable(Box::new(error)))?;
+        session.begin().await.map_err(OpenError::Refused)?;
+        Ok(Self(session))
+    }
+}
+
+fn failed(failure: Failure) -> StoreError {
+    failure.into_error()
+}
+
+#[async_trait]
+impl MoveFrom for Target {
+    async fn dump(&self, after: i64, limit: u32) -> Result<Vec<Whole>, StoreError> {
+        dump(&self.0, after, limit).await.map_err(failed)
+    }
+
+    async fn next_id(&self) -> Result<i64, StoreError> {
+        let sql = "SELECT CASE WHEN is_called THEN last_value + 1 ELSE last_value END \
+                   FROM taskflow.task_ids";
+        let rows = self.0.query(sql, &[]).await.map_err(|error| failed(error.into()))?;
+        rows.first().map_or(Ok(1), |row| get(row, 0)).map_err(failed)
+    }
+}
+
+#[async_trait]
+impl MoveTo for Target {
+    async fn load(&self, batch: Vec<Whole>) -> Result<(), StoreError> {
+        load(&self.0, &batch).await.map_err(failed)
+    }
+
+    async fn commit(&self, next: i64) -> Result<(), StoreError> {
+        let sql = "SELECT setval('taskflow.task_ids', $1, false)";
+        let set = self.0.query(sql, &[(&next, Type::INT8)]).await;
+        set.map_err(|error| failed(error.into()))?;
+        let committed = self.0.execute("COMMIT").await;
+        committed.map_err(|error| failed(Failure::from(error).committing()))
+    }
+}
+
+async fn load(session: &Session, batch: &[Whole]) -> Result<(), Failure> {
+    let lanes =
+        batch.iter().map(|whole| (whole.tenant, whole.task.queue.clone(), whole.task.kind.clone()));
+    let lanes: BTreeSet<_> = lanes.collect();
+    Lanes::default().register(session, lanes.into_iter().collect()).await?;
+    let (mut births, mut states, mut history) =
+        (Births::default(), States::default(), History::default());
+    let (mut counts, mut ids) = (Counting::new(), Vec::with_capacity(batch.len()));
+    let (mut parents, mut children): (Vec<i64>, Vec<i64>) = (Vec::new(), Vec::new());
+    for Whole { tenant, task, attempts, waits } in batch {
+        ids.push(task.id.get());
+        births.push(*tenant, task);
+        let born = State::born(task.state.run_at, task.state.blocked_by, task.created_at);
+        states.push(task.id, &born, &task.state);
+        attempts.iter().for_each(|attempt| history.push(task.id, attempt));
+        parents.extend(waits.iter().map(|parent| parent.get()));
+        children.resize(parents.len(), task.id.get());
+        let (status, queue) = (task.state.status, task.queue.clone());
+        let (kind, priority) = (task.kind.clone(), task.priority);
+        let lane = Lane { tenant: *tenant, status, queue, kind, priority };
+        *counts.entry(lane).or_insert(0) += 1;
+    }
+    births.insert_as(session, &ids, &Deltas::of(&counts)).await?;
+    states.update(session).await?;
+    history.insert(session).await?;
+    let sql =
+        "INSERT INTO taskflow.waits(parent, child) SELECT * FROM unnest($1::int8[], $2::int8[])";
+    let edges: [Param<'_>; 2] = [(&parents, Type::INT8_ARRAY), (&children, Type::INT8_ARRAY)];
+    session.query(sql, &edges).await?;
+    Ok(())
+}
+
+async fn dump(session: &Session, after: i64, limit: u32) -> Result<Vec<Whole>, Failure> {
+    let sql = concat!(
+        "SELECT ",
+        task_columns!(),
+        " FROM taskflow.tasks WHERE id > $1 ORDER BY id LIMIT $2"
+    );
+    let params: [Param<'_>; 2] = [(&after, Type::INT8), (&i64::from(limit), Type::INT8)];
+    let (mut all, mut bytes) = (Vec::new(), 0);
+    for row in session.query(sql, &params).await? {
+        let task = rows::task(&row)?;
+        let tenant = TenantId(get(&row, 1)?);
+        let attempts = tasks::written(session, task.id).await?;
+        let whole = Whole { tenant, task, attempts, waits: Vec::new() };
+        bytes += whole.bytes();
+        all.push(whole);
+        if bytes >= BATCH_BYTES_MAX {
+            break;
+        }
+    }
+    let ids: Vec<i64> = all.iter().map(|whole| whole.task.id.get()).collect();
+    let sql =
+        "SELECT child, parent FROM taskflow.waits WHERE child = ANY($1) ORDER BY child, parent";
+    let mut waits: HashMap<TaskId, Vec<TaskId>> = HashMap::new();
+    for row in session.query(sql, &[(&ids, Type::INT8_ARRAY)]).await? {
+        let parent =
+            TaskId::new(get(&row, 1)?).ok_or_else(|| rows::bad("an id is not positive"))?;
+        waits.entry(rows::id(&row)?).or_default().push(parent);
+    }
+    for whole in &mut all {
+        whole.waits = waits.remove(&whole.task.id).unwrap_or_default();
+    }
+    Ok(all)
+}

@@ -1,0 +1,56 @@
+//! The room of moving: a whole database read out and written into an empty one of another sort.
+//! It is for `taskflow move` alone; nothing else may write a task without `core::step`.
+
+use async_trait::async_trait;
+use taskflow_core::{Attempt, Task, TaskId, TenantId};
+
+use crate::StoreError;
+
+/// Everything about one task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Whole {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The task with its state, lease included.
+    pub task: Task,
+    /// Its written history, oldest first: without the completed attempt that is the task's own row.
+    pub attempts: Vec<Attempt>,
+    /// The tasks that it still waits for, in the order of their ids.
+    pub waits: Vec<TaskId>,
+}
+
+impl Whole {
+    /// What it weighs, in bytes: a batch is bounded by it.
+    pub fn bytes(&self) -> usize {
+        let json =
+            |json: &Option<taskflow_core::Json>| json.as_ref().map_or(0, taskflow_core::Json::len);
+        let state = &self.task.state;
+        let errors: usize =
+            self.attempts.iter().filter_map(|a| a.error.as_ref()).map(String::len).sum();
+        json(&self.task.payload) + json(&state.result) + json(&state.checkpoint) + errors
+    }
+}
+
+/// The heaviest batch, in bytes: it is in memory twice.
+pub const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A database that is read out and changed by nobody meanwhile.
+#[async_trait]
+pub trait MoveFrom: Send + Sync {
+    /// The next tasks of all tenants in the order of their ids, above `after`: `limit` at most, fewer
+    /// when they weigh more than [`BATCH_BYTES_MAX`], none at the end.
+    async fn dump(&self, after: i64, limit: u32) -> Result<Vec<Whole>, StoreError>;
+
+    /// What the id of the next new task would be at least.
+    async fn next_id(&self) -> Result<i64, StoreError>;
+}
+
+/// A database that is filled in one transaction. Dropping it without `commit` leaves it as it was.
+#[async_trait]
+pub trait MoveTo: MoveFrom {
+    /// Writes tasks as they are. Their ids must be free.
+    async fn load(&self, batch: Vec<Whole>) -> Result<(), StoreError>;
+
+    /// Makes the next new task's id `next` at least, and keeps everything.
+    async fn commit(&self, next: i64) -> Result<(), StoreError>;
+}

@@ -1,0 +1,29 @@
+//! `taskflow health`: asks a running server whether it is ready, for health checks where there is no
+//! other HTTP client. It starts nothing.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+
+use crate::config::Config;
+
+/// The longest that the server may take: it bounds its own look at the database by two seconds.
+const ANSWER_MAX: Duration = Duration::from_secs(4);
+
+/// Prints what the server says. An error, and exit code 1, when it is not ready.
+#[expect(clippy::print_stdout, reason = "the answer of a command")]
+pub async fn run(config: Config, server: Option<String>) -> anyhow::Result<()> {
+    let own = || format!("http://127.0.0.1:{}", config.http.port);
+    let server = server.unwrap_or_else(own);
+    let url = format!("{}/api/v1/health/ready", server.trim_end_matches('/'));
+    // Another client of the process may have chosen already; the choice is the same.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let client = reqwest::Client::builder().no_proxy().timeout(ANSWER_MAX).build()?;
+    let answer = client.get(&url).send().await.with_context(|| format!("{url} does not answer"))?;
+    let status = answer.status();
+    let said: Value = answer.json().await.with_context(|| format!("{url} is no TaskFlow"))?;
+    println!("{said}");
+    ensure!(status.is_success(), "the server is not ready");
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! `taskflow move`: everything from an SQLite file into an empty PostgreSQL database, ids and history
+//! included, all or nothing. What a task is may not change here: it is copied and compared.
+
+use anyhow::{Context, ensure};
+use taskflow_store::moving::{MoveFrom, MoveTo};
+
+use crate::wire;
+
+/// Tasks a batch.
+const BATCH: u32 = 500;
+
+/// Moves and compares. The source stays as it is; nobody writes to it meanwhile.
+#[expect(clippy::print_stdout, reason = "the answer of a command")]
+pub async fn run(from: &str, to: &str) -> anyhow::Result<()> {
+    let (from, to) = wire::movers(from, to).await?;
+    let full = "the target is not empty: move into a database without tasks";
+    ensure!(to.dump(0, 1).await?.is_empty() && to.next_id().await? == 1, full);
+    let mut moved = 0;
+    let mut after = 0;
+    loop {
+        let batch = from.dump(after, BATCH).await?;
+        let Some(last) = batch.last() else { break };
+        after = last.task.id.get();
+        moved += batch.len();
+        to.load(batch).await.context("the target refused tasks; nothing was kept")?;
+    }
+    let compared = compare(&*from, &*to).await?;
+    ensure!(compared == moved, "{moved} tasks were moved, {compared} arrived; nothing was kept");
+    to.commit(from.next_id().await?).await?;
+    println!("{moved} tasks were moved with their history, and each was compared with its source");
+    Ok(())
+}
+
+/// Reads both again, side by side; the number of tasks, all of them equal.
+async fn compare(from: &dyn MoveFrom, to: &dyn MoveTo) -> anyhow::Result<usize> {
+    let (mut after, mut compared) = (0, 0);
+    loop {
+        let sent = from.dump(after, BATCH).await?;
+        let limit = u32::try_from(sent.len()).unwrap_or(BATCH).max(1);
+        let came = to.dump(after, limit).await?;
+        for (sent, came) in sent.iter().zip(&came) {
+            ensure!(sent == came, "task {} came over changed; nothing was kept", sent.task.id);
+        }
+        ensure!(sent.len() == came.len(), "after task {after} another number of tasks follows");
+        let Some(last) = sent.last() else { return Ok(compared) };
+        after = last.task.id.get();
+        compared += sent.len();
+    }
+}

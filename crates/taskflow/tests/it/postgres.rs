@@ -1,0 +1,243 @@
+//! The program on PostgreSQL: the same answers as on a file, moving there, and nodes that share work.
+//! `scripts/test` starts the server that `TEST_DATABASE_URL` names.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio_postgres::{Client, NoTls};
+
+use crate::server::{Server, taskflow};
+
+/// A database of one test; dropped with it.
+struct Database {
+    name: String,
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests have no configuration")]
+fn url() -> String {
+    std::env::var("TEST_DATABASE_URL").expect("these tests need PostgreSQL: run scripts/test")
+}
+
+async fn connect(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(async move { drop(connection.await) });
+    client
+}
+
+impl Database {
+    async fn create() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::SeqCst);
+        let name = format!("tf_test_{}_it_{number}", std::process::id());
+        let server = connect(&url()).await;
+        server.batch_execute(&format!("CREATE DATABASE \"{name}\"")).await.unwrap();
+        Self { name }
+    }
+
+    fn url(&self) -> String {
+        let url = url();
+        let (server, _) = url.rsplit_once('/').unwrap();
+        format!("{server}/{}", self.name)
+    }
+
+    async fn server(&self, settings: &[(&str, &str)]) -> Server {
+        let url = self.url();
+        Server::start(&[&[("DATABASE_URL", url.as_str())], settings].concat()).await
+    }
+
+    async fn drop(self) {
+        let sql = format!("DROP DATABASE IF EXISTS \"{}\" WITH (FORCE)", self.name);
+        connect(&url()).await.batch_execute(&sql).await.unwrap();
+    }
+}
+
+/// Times, tokens and request ids are of one run; everything else must be the same.
+fn comparable(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let of_one_run = name.ends_with("_at")
+                    || matches!(name.as_str(), "lease_token" | "request_id" | "timestamp");
+                if of_one_run && !value.is_null() {
+                    *value = json!("…");
+                } else {
+                    comparable(value);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(comparable),
+        _ => {}
+    }
+}
+
+/// One session with everything in it; every answer in order.
+async fn session(server: &Server) -> Vec<(String, u16, Value)> {
+    let mut said = Vec::new();
+    let mut note = |answer: crate::server::Answer| {
+        let (what, status, body) = answer.parts();
+        let mut shown = body.clone();
+        comparable(&mut shown);
+        said.push((what, status, shown));
+        body
+    };
+    let tasks = "/api/v1/tasks";
+    let payload = json!({"n": 1.50, "text": "ä\u{1F600}", "deep": [[[{}]]]});
+    note(server.post(tasks, json!({"title": "one", "payload": payload, "tags": ["a", "b"]})).await);
+    note(server.post(tasks, json!({"title": "two", "kind": "k", "priority": "urgent"})).await);
+    note(server.post(tasks, json!({"title": "later", "kind": "k", "delay_seconds": 3600})).await);
+    note(server.post(tasks, json!({"title": "child", "kind": "k", "depends_on": [2]})).await);
+    note(server.post(tasks, json!({"title": "orphan", "depends_on": [99]})).await);
+    note(server.post(tasks, json!({"title": "key", "kind": "k", "unique_key": "u"})).await);
+    note(server.post(tasks, json!({"title": "key", "kind": "k", "unique_key": "u"})).await);
+    let reject = json!({"title": "key", "kind": "k", "unique_key": "u", "on_conflict": "reject"});
+    note(server.post(tasks, reject).await);
+    let replace = json!({"title": "new", "kind": "k", "unique_key": "u", "on_conflict": "replace"});
+    note(server.post(tasks, replace).await);
+    note(server.post(tasks, json!({"title": "", "priority": "top", "queue": "a b"})).await);
+    note(server.get(&format!("{tasks}/1")).await);
+    note(server.get(&format!("{tasks}/99")).await);
+    note(server.get(&format!("{tasks}?limit=3&skip=1")).await);
+    note(server.get(&format!("{tasks}?status=pending&priority=urgent")).await);
+    note(server.put(&format!("{tasks}/1"), json!({"title": "changed", "priority": "low"})).await);
+    note(server.put(&format!("{tasks}/1"), json!({"status": "in_progress"})).await);
+    note(server.put(&format!("{tasks}/1"), json!({"status": "completed"})).await);
+    note(server.put(&format!("{tasks}/1"), json!({"status": "in_progress"})).await);
+    note(server.delete(&format!("{tasks}/2")).await);
+    let wish = json!({"worker": "w", "kinds": ["k"], "limit": 5});
+    let claimed = note(server.post(&format!("{tasks}/claim"), wish.clone()).await);
+    let token = |n: usize| claimed["tasks"][n]["lease_token"].clone();
+    let call = |id: i64, verb: &str| format!("{tasks}/{id}/{verb}");
+    let first = claimed["tasks"][0]["id"].as_i64().unwrap();
+    let second = claimed["tasks"][1]["id"].as_i64().unwrap();
+    let beat = json!({"lease_token": token(0), "progress": {"percent": 40, "message": "m"},
+                      "checkpoint": {"page": 3}});
+    note(server.post(&call(first, "heartbeat"), beat).await);
+    let done = json!({"lease_token": token(0), "result": {"x": [1, 2]}});
+    note(server.post(&call(first, "complete"), done.clone()).await);
+    note(server.post(&call(first, "complete"), done).await);
+    let other = json!({"lease_token": token(0), "result": "another"});
+    note(server.post(&call(first, "complete"), other).await);
+    let fail = json!({"lease_token": token(1), "error": "no luck", "retry_after_seconds": 60});
+    note(server.post(&call(second, "fail"), fail).await);
+    note(server.get(&call(second, "attempts")).await);
+    note(server.get(&call(first, "attempts")).await);
+    let sync = json!({"finished": [{"id": 77, "lease_token": token(0), "outcome": "completed"}],
+                      "claim": {"kinds": ["k"], "limit": 5}});
+    note(server.post("/api/v1/workers/w/sync", sync).await);
+    note(server.delete(&format!("{tasks}/{second}")).await);
+    note(server.delete(&format!("{tasks}/{second}")).await);
+    note(server.get(&format!("{tasks}/stats/summary")).await);
+    note(server.get("/api/v1/health").await);
+    said
+}
+
+#[tokio::test]
+async fn the_same_session_gets_the_same_answers_on_both_databases() {
+    let off = [("WORKER_ENABLED", "false")];
+    let on_file = session(&Server::start(&off).await).await;
+    let database = Database::create().await;
+    let on_postgres = session(&database.server(&off).await).await;
+    for (file, postgres) in on_file.iter().zip(&on_postgres) {
+        assert_eq!(file, postgres);
+    }
+    assert_eq!(on_file.len(), on_postgres.len());
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn a_move_takes_everything_along_and_needs_an_empty_target() {
+    let file = Server::start(&[("WORKER_ENABLED", "false")]).await;
+    session(&file).await;
+    let before = file.get("/api/v1/tasks?limit=100").await.is(200);
+    let history = file.get("/api/v1/tasks/4/attempts").await.is(200);
+    let summary = file.get("/api/v1/tasks/stats/summary").await.is(200);
+    let from = format!("sqlite:///{}", file.folder().join("taskflow.db").display());
+    let database = Database::create().await;
+    let (folder, to) = (TempDir::new().unwrap(), database.url());
+    let moved = || {
+        let arguments = ["move", "--from", &from, "--to", &to];
+        taskflow(folder.path(), &[], &arguments).output().unwrap()
+    };
+    let output = moved();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let failed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{failed}");
+    let count = before.as_array().unwrap().len();
+    assert!(said.starts_with(&format!("{count} tasks were moved")), "{said}");
+    let there = database.server(&[("WORKER_ENABLED", "false")]).await;
+    assert_eq!(there.get("/api/v1/tasks?limit=100").await.is(200), before);
+    assert_eq!(there.get("/api/v1/tasks/4/attempts").await.is(200), history);
+    assert_eq!(there.get("/api/v1/tasks/stats/summary").await.is(200), summary);
+    // Ids go on where the file was, and what waited still waits.
+    let next = file.create(json!({"title": "next"})).await;
+    assert_eq!(there.create(json!({"title": "next"})).await, next);
+    let again = moved();
+    assert_eq!(again.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert!(said.contains("not empty"), "{said}");
+    drop(there);
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn health_of_the_command_line_says_whether_a_server_is_ready() {
+    let database = Database::create().await;
+    let server = database.server(&[]).await;
+    let folder = TempDir::new().unwrap();
+    let url = server.url.as_str();
+    let asked = taskflow(folder.path(), &[], &["health", "--server", url]).output().unwrap();
+    let said = String::from_utf8_lossy(&asked.stdout).into_owned();
+    assert_eq!(asked.status.code(), Some(0), "{said}");
+    assert!(said.contains("\"ready\""), "{said}");
+    let nobody = ["health", "--server", "http://127.0.0.1:1"];
+    let asked = taskflow(folder.path(), &[], &nobody).output().unwrap();
+    assert_eq!(asked.status.code(), Some(1));
+    drop(server);
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn a_node_hears_of_another_node_s_task_and_starts_it_at_once() {
+    let database = Database::create().await;
+    let slow = ("WORKER_POLL_INTERVAL", "60");
+    let one = database.server(&[("WORKER_ENABLED", "false"), slow]).await;
+    let two = database.server(&[slow]).await;
+    // The first task of a kind is a lane that the other node hears of, the second one is not.
+    for title in ["first", "second", "third"] {
+        let begin = Instant::now();
+        let id = one.create(json!({"title": title, "kind": "log"})).await;
+        two.until(id, "completed").await;
+        let took = begin.elapsed();
+        assert!(took < Duration::from_secs(10), "{title}: nobody was woken for {took:?}");
+    }
+    drop((one, two));
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn what_a_killed_node_held_is_rescued_by_another_when_its_lease_ends() {
+    let database = Database::create().await;
+    let lease =
+        json!({"title": "t", "kind": "sleep", "payload": {"seconds": 600}, "lease_seconds": 1});
+    let mut one = Some(database.server(&[("WORKER_NAME", "one")]).await);
+    let id = one.as_ref().unwrap().create(lease).await;
+    one.as_ref().unwrap().until(id, "in_progress").await;
+    let two = database.server(&[("WORKER_NAME", "two")]).await;
+    // Dropped servers are killed with SIGKILL.
+    drop(one.take());
+    let begin = Instant::now();
+    loop {
+        let task = two.task(id).await;
+        if task["worker"] == "two" {
+            assert_eq!(task["attempt"], 2);
+            break;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(20), "{task:#}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(two.outcomes(id).await, ["lease_expired"]);
+    drop(two);
+    database.drop().await;
+}
