@@ -304,14 +304,7 @@ impl Subject<'_> {
 
     fn retry(&self) -> Step {
         let old = self.state;
-        let closed = old.completed_by_attempt().then(|| Attempt {
-            attempt: old.attempt,
-            worker: old.worker.clone(),
-            started_at: old.started_at.unwrap_or(old.updated_at),
-            ended_at: old.ended_at.unwrap_or(old.updated_at),
-            outcome: Outcome::Completed,
-            error: None,
-        });
+        let closed = old.completed_attempt();
         let mut state = self.touched();
         state.status = Status::Pending;
         state.uncounted = state.attempt;

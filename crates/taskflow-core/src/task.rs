@@ -1,7 +1,7 @@
 //! A task: what its producer said, what its state is, and the rules of its free-text fields.
 //! How its state changes is in `step.rs`; how it looks on the wire is not here.
 
-use crate::attempt::Outcome;
+use crate::attempt::{Attempt, Outcome};
 use crate::json::Json;
 use crate::lease::{LastFinish, Lease};
 use crate::limits as max;
@@ -238,6 +238,27 @@ impl State {
     pub fn completed_by_attempt(&self) -> bool {
         self.status == Status::Completed
             && self.last.as_ref().is_some_and(|l| l.outcome == Outcome::Completed)
+    }
+
+    /// The history entry of the attempt that completed the task, while it is the task's own row.
+    pub fn completed_attempt(&self) -> Option<Attempt> {
+        self.completed_by_attempt().then(|| Attempt {
+            attempt: self.attempt,
+            worker: self.worker.clone(),
+            started_at: self.started_at.unwrap_or(self.updated_at),
+            ended_at: self.ended_at.unwrap_or(self.updated_at),
+            outcome: Outcome::Completed,
+            error: None,
+        })
+    }
+
+    /// The whole history of a task of which these attempts are written down, oldest first: at most
+    /// `limits::ATTEMPTS_KEPT`, the newest.
+    pub fn history(&self, mut written: Vec<Attempt>) -> Vec<Attempt> {
+        written.extend(self.completed_attempt());
+        let over = written.len().saturating_sub(max::ATTEMPTS_KEPT as usize);
+        written.drain(..over);
+        written
     }
 }
 

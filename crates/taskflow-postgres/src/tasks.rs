@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use taskflow_core::limits::{ATTEMPTS_KEPT, PAGE_BYTES_MAX};
+use taskflow_core::limits::PAGE_BYTES_MAX;
 use taskflow_core::task::{OnConflict, UniqueKey};
 use taskflow_core::{
-    Attempt, Command, Json, NewTask, Outcome, Priority, Status, Task, TaskId, TenantId, Timestamp,
-    step,
+    Attempt, Command, Json, NewTask, Priority, Status, Task, TaskId, TenantId, Timestamp, step,
 };
 use taskflow_store::{Counts, Delete, Deleted, Edit, Edited, Filter, Inserted, Page, Ready, kept};
 use tokio_postgres::types::Type;
@@ -426,21 +425,8 @@ pub(crate) async fn attempts(
     let Some(task) = read(session, tenant, &[id]).await?.into_iter().flatten().next() else {
         return Ok(None);
     };
-    let mut attempts = written(session, id).await?;
-    if task.state.completed_by_attempt() {
-        attempts.push(Attempt {
-            attempt: task.state.attempt,
-            worker: task.state.worker,
-            started_at: task.state.started_at.unwrap_or(task.created_at),
-            ended_at: task.state.ended_at.unwrap_or(task.created_at),
-            outcome: Outcome::Completed,
-            error: None,
-        });
-        // The entry that is not written down yet counts too.
-        let over = attempts.len().saturating_sub(ATTEMPTS_KEPT as usize);
-        attempts.drain(..over);
-    }
-    Ok(Some(attempts))
+    let attempts = written(session, id).await?;
+    Ok(Some(task.state.history(attempts)))
 }
 
 /// A task's written history, oldest first.

@@ -22,7 +22,7 @@ pub struct Wish {
 
 impl Wish {
     fn takes(&self, queue: &QueueName, kind: &Kind) -> bool {
-        self.queues.as_ref().is_none_or(|queues| queues.contains(queue)) && self.kinds.take(kind)
+        self.kinds.take_from(self.queues.as_deref(), queue, kind)
     }
 }
 

@@ -1,11 +1,10 @@
 //! The room of tasks: SQL of insert, edit, delete and the reads.
 
 use rusqlite::{Connection, Error, OptionalExtension, params};
-use taskflow_core::limits::{ATTEMPTS_KEPT, PAGE_BYTES_MAX};
+use taskflow_core::limits::PAGE_BYTES_MAX;
 use taskflow_core::task::{OnConflict, UniqueKey};
 use taskflow_core::{
-    Attempt, Command, Json, NewTask, Outcome, Priority, Status, Task, TaskId, TenantId, Timestamp,
-    step,
+    Attempt, Command, Json, NewTask, Priority, Status, Task, TaskId, TenantId, Timestamp, step,
 };
 use taskflow_store::{Counts, Delete, Deleted, Edit, Edited, Filter, Inserted, Page, kept};
 
@@ -370,25 +369,12 @@ pub(crate) fn attempts(
     id: TaskId,
 ) -> Result<Option<Vec<Attempt>>, Error> {
     let Some(task) = task(connection, tenant, id)? else { return Ok(None) };
-    let mut attempts: Vec<Attempt> = connection
+    let attempts: Vec<Attempt> = connection
         .prepare_cached(
             "SELECT attempt, outcome, worker, started_at, ended_at, error FROM attempts \
              WHERE task = ?1 ORDER BY attempt",
         )?
         .query_map([id.get()], rows::attempt)?
         .collect::<Result<_, _>>()?;
-    if task.state.completed_by_attempt() {
-        attempts.push(Attempt {
-            attempt: task.state.attempt,
-            worker: task.state.worker,
-            started_at: task.state.started_at.unwrap_or(task.created_at),
-            ended_at: task.state.ended_at.unwrap_or(task.created_at),
-            outcome: Outcome::Completed,
-            error: None,
-        });
-        // The entry that is not written down yet counts too.
-        let over = attempts.len().saturating_sub(ATTEMPTS_KEPT as usize);
-        attempts.drain(..over);
-    }
-    Ok(Some(attempts))
+    Ok(Some(task.state.history(attempts)))
 }

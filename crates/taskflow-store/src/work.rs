@@ -26,6 +26,12 @@ impl Kinds {
             Self::Named(kinds) => kind.as_str() != Kind::MANUAL && kinds.contains(kind),
         }
     }
+
+    /// The same for a task that waits in `queue`, when only `queues` are asked for; none means every
+    /// queue.
+    pub fn take_from(&self, queues: Option<&[QueueName]>, queue: &QueueName, kind: &Kind) -> bool {
+        queues.is_none_or(|queues| queues.contains(queue)) && self.take(kind)
+    }
 }
 
 /// A wish for work.
@@ -46,7 +52,7 @@ pub struct Claim {
 impl Claim {
     /// Whether a task of `queue` and `kind` fits.
     pub fn takes(&self, queue: &QueueName, kind: &Kind) -> bool {
-        self.queues.as_ref().is_none_or(|queues| queues.contains(queue)) && self.kinds.take(kind)
+        self.kinds.take_from(self.queues.as_deref(), queue, kind)
     }
 }
 

@@ -16,7 +16,7 @@ use taskflow_service::bus::Wish;
 use taskflow_service::words::{Claimed, Kinds};
 use taskflow_service::work::{Want, Work};
 
-use super::create::Faults;
+use super::faults::Faults;
 use super::reply::{Answer, Reply};
 use super::view::{TaskView, view};
 use super::words::present;

@@ -6,6 +6,7 @@ use taskflow_core::limits as max;
 use taskflow_core::task::{OnConflict, UniqueKey};
 use taskflow_core::{Fault, Json, Kind, NewTask, QueueName, TaskId, Terms, Timestamp, text};
 
+use super::faults::Faults;
 use super::words::{Instant, Object, Priority, Raw, Retry, present, present_word};
 
 /// A new task. Only `title` is needed.
@@ -99,28 +100,6 @@ enum OnConflictWord {
     Reject,
     /// Cancel the holder when it is pending and take its place; refuse (409) when it runs.
     Replace,
-}
-
-/// Collects faults while fields are read.
-#[derive(Default)]
-pub(crate) struct Faults(pub(crate) Vec<Fault>);
-
-impl Faults {
-    pub(crate) fn add(&mut self, pointer: &str, fault: Option<(&'static str, &'static str)>) {
-        if let Some((code, message)) = fault {
-            self.0.push(Fault::new(pointer, code, message));
-        }
-    }
-
-    pub(crate) fn check(&mut self, ok: bool, pointer: &str, code: &'static str, message: &str) {
-        if !ok {
-            self.0.push(Fault::new(pointer, code, message));
-        }
-    }
-
-    pub(crate) fn take<T>(&mut self, result: Result<T, Fault>) -> Option<T> {
-        result.map_err(|fault| self.0.push(fault)).ok()
-    }
 }
 
 impl CreateTask {

@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod claim;
 pub(crate) mod create;
+pub(crate) mod faults;
 pub(crate) mod health;
 pub(crate) mod reply;
 pub(crate) mod sync;

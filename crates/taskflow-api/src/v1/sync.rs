@@ -14,7 +14,7 @@ use taskflow_service::words::{Extend, Extended, FinishTask, Finished};
 use taskflow_service::work::{Report, Work};
 
 use super::claim::{ClaimedView, WishBody, claimed_views};
-use super::create::Faults;
+use super::faults::Faults;
 use super::reply::{Answer, Reply};
 use super::words::{Instant, Object, Raw, present, word};
 use super::work::{ProgressBody, completed, extend, failed, snoozed, token};

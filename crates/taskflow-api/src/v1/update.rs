@@ -7,7 +7,8 @@ use serde::de::IgnoredAny;
 use taskflow_core::{Fault, Terms, Timestamp};
 use taskflow_core::{Pinned, TaskPatch, text};
 
-use super::create::{self, Faults};
+use super::create;
+use super::faults::Faults;
 use super::words::{Instant, Object, Priority, Raw, Retry, Status, present, present_word};
 
 /// Changes to a task; a missing field is left alone, and so are read-only ones.

@@ -14,7 +14,7 @@ use taskflow_service::Actor;
 use taskflow_service::words::{Extend, Receipt};
 use taskflow_service::work::Work;
 
-use super::create::Faults;
+use super::faults::Faults;
 use super::reply::{Answer, Reply};
 use super::words::{Instant, Object, Raw, Status, present};
 use crate::extract::{Body, TaskPath};

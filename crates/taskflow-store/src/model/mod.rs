@@ -10,8 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use taskflow_core::limits::ATTEMPTS_KEPT;
 use taskflow_core::{
-    Attempt, Command, Illegal, Outcome, Status, Step, Task, TaskId, TenantId, Timestamp,
-    step as core_step,
+    Attempt, Command, Illegal, Status, Step, Task, TaskId, TenantId, Timestamp, step as core_step,
 };
 use tokio::sync::watch;
 
@@ -165,18 +164,5 @@ fn ready(task: &Task) -> Ready {
 
 /// A task's finished attempts; the one that completed it is in the task itself.
 fn attempts(row: &Row) -> Vec<Attempt> {
-    let (task, state) = (&row.task, &row.task.state);
-    let mut attempts = row.history.clone();
-    if state.completed_by_attempt() {
-        attempts.push(Attempt {
-            attempt: state.attempt,
-            worker: state.worker.clone(),
-            started_at: state.started_at.unwrap_or(task.created_at),
-            ended_at: state.ended_at.unwrap_or(state.updated_at),
-            outcome: Outcome::Completed,
-            error: None,
-        });
-        keep_newest(&mut attempts);
-    }
-    attempts
+    row.task.state.history(row.history.clone())
 }
