@@ -136,6 +136,12 @@ pub const CODES: &[(&str, StatusCode, &str, &str)] = &[
         "The server is overloaded or stopping. Nothing was done; try again after `Retry-After` seconds.",
     ),
     (
+        "not-ready",
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Not ready",
+        "The database does not answer as it should, or a background duty is stuck; `detail` says which.",
+    ),
+    (
         "storage-full",
         StatusCode::SERVICE_UNAVAILABLE,
         "Storage full",

@@ -63,14 +63,14 @@ impl Readiness {
         self.database.is_some_and(|health| health.schema == health.known)
     }
 
-    /// Whether no duty is stuck.
-    pub fn duties_tick(&self) -> bool {
-        self.duties.iter().all(|(_, seconds)| *seconds <= STALE_SECONDS)
+    /// Duties that are stuck, with the seconds since they were last through.
+    pub fn stuck(&self) -> impl Iterator<Item = (&'static str, f64)> + '_ {
+        self.duties.iter().copied().filter(|(_, seconds)| *seconds > STALE_SECONDS)
     }
 
     /// Whether requests should be sent here.
     pub fn is_ready(&self) -> bool {
-        self.schema_fits() && self.duties_tick()
+        self.schema_fits() && self.stuck().next().is_none()
     }
 }
 

@@ -31,6 +31,11 @@ impl Readers {
         }
     }
 
+    /// The database's file.
+    pub(crate) fn path(&self) -> Arc<PathBuf> {
+        Arc::clone(&self.path)
+    }
+
     /// Runs `read` on a connection. Each call sees one state of the database.
     pub(crate) async fn read<T, F>(&self, read: F) -> Result<T, StoreError>
     where

@@ -30,6 +30,8 @@ pub struct SqliteStore {
     readers: Readers,
     /// For what must not wait behind clients' reads: what expires and what comes due.
     duties: Readers,
+    /// Which file it opened: device and inode.
+    place: Option<(u64, u64)>,
     hints: Hints,
     stop: Option<std::sync::mpsc::Sender<()>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -49,11 +51,13 @@ impl SqliteStore {
         let (batcher, writing) = writer::start(path.into(), connection, hint).map_err(failed)?;
         let batcher = Arc::new(batcher);
         let (stop, stopped) = std::sync::mpsc::channel();
+        let place = writer::place(path);
         let keeping = keeper::start(path.into(), stopped, Arc::downgrade(&batcher))?;
         Ok(Self {
             batcher: Some(batcher),
             readers: Readers::new(path.into(), READERS),
             duties: Readers::new(path.into(), 1),
+            place,
             hints,
             stop: Some(stop),
             threads: Mutex::new(vec![writing, keeping]),
@@ -238,12 +242,19 @@ impl WorkStore for SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn health(&self) -> Result<Health, StoreError> {
-        let schema = self
+        let (path, opened) = (self.duties.path(), self.place);
+        let (schema, there) = self
             .duties
-            .read(|connection| {
-                connection.pragma_query_value(None, "user_version", |row| row.get(0))
+            .read(move |connection| {
+                let schema =
+                    connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+                Ok((schema, writer::place(&path) == opened))
             })
             .await?;
+        // Open connections go on reading a file that was removed, but nothing is written into it.
+        if !there {
+            return Err(StoreError::Unavailable);
+        }
         Ok(Health { schema, known: migrate::SCHEMA, clock_lead_ms: None })
     }
 

@@ -95,14 +95,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Which file a path names at present: device and inode.
 #[cfg(unix)]
-fn place(path: &Path) -> Option<(u64, u64)> {
+pub(crate) fn place(path: &Path) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
 }
 
 /// Elsewhere an open file cannot be removed.
 #[cfg(not(unix))]
-fn place(_: &Path) -> Option<(u64, u64)> {
+pub(crate) fn place(_: &Path) -> Option<(u64, u64)> {
     Some((0, 0))
 }
 

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use aide::axum::ApiRouter;
 use aide::axum::routing::get_with;
 use axum::extract::State;
-use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
 use taskflow_core::Clock;
-use taskflow_service::readiness::Probe;
+use taskflow_service::readiness::{Probe, Readiness};
 
 use super::reply::{Answer, Reply};
 use super::words::Instant;
 use crate::openapi::problems;
+use crate::problem::Problem;
 use crate::state::{ApiOptions, ApiState};
 
 /// The routes.
@@ -42,10 +42,9 @@ pub(crate) fn router() -> ApiRouter<ApiState> {
             "/health/ready",
             get_with(ready, |op| {
                 let op = op.id("health_ready").tag("Health").summary("Whether it can do its work");
-                let mut op = problems(op, &[500]);
+                let mut op = problems(op, &[500, 503]);
                 op.inner_mut().security = vec![Default::default()];
-                let unready = "Not ready; the body says why";
-                op.response_with::<503, axum::Json<Ready>, _>(|answer| answer.description(unready))
+                op
             }),
         )
 }
@@ -65,14 +64,10 @@ async fn live() -> Answer<Live> {
 /// Whether requests should be sent here.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Ready {
-    /// "ready" or "unready".
+    /// Always "ready"; otherwise the answer is 503.
     status: &'static str,
-    /// Whether the database answered within two seconds.
-    database: bool,
-    /// The database's schema; null when it did not answer.
-    schema: Option<i64>,
-    /// The schema that this program knows; null when the database did not answer.
-    schema_known: Option<i64>,
+    /// The database's schema, which is the one that this program knows.
+    schema: i64,
     /// How far this machine's clock is ahead of the database's; null where they are the same. The
     /// database's counts, so a difference does no harm to the queue.
     clock_lead_ms: Option<i64>,
@@ -83,18 +78,33 @@ struct Ready {
 
 async fn ready(State(probe): State<Probe>) -> Answer<Ready> {
     let found = probe.look().await;
-    let ready = found.is_ready();
-    let reply = Reply::ok(&Ready {
-        status: if ready { "ready" } else { "unready" },
-        database: found.database.is_some(),
-        schema: found.database.map(|health| health.schema),
-        schema_known: found.database.map(|health| health.known),
+    if !found.is_ready() {
+        return Err(Problem::new("not-ready", faults(&found)));
+    }
+    Reply::ok(&Ready {
+        status: "ready",
+        schema: found.database.map_or(0, |health| health.schema),
         clock_lead_ms: found.database.and_then(|health| health.clock_lead_ms),
         duties: found.duties.into_iter().collect(),
-    })?;
-    Ok(if ready { reply } else { reply.status(StatusCode::SERVICE_UNAVAILABLE) })
+    })
 }
 
+/// What is wrong, in words.
+fn faults(found: &Readiness) -> String {
+    let mut faults = Vec::new();
+    match found.database {
+        None => faults.push("the database does not answer".to_owned()),
+        Some(health) if health.schema != health.known => faults.push(format!(
+            "the database has schema {}, and this program knows {}",
+            health.schema, health.known
+        )),
+        Some(_) => {}
+    }
+    for (name, seconds) in found.stuck() {
+        faults.push(format!("the duty {name} was last through {seconds:.1} s ago"));
+    }
+    faults.join("; ")
+}
 /// The server answers.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Health {

@@ -99,7 +99,7 @@ pub(crate) struct TestApp {
     pub(crate) services: Services,
     pub(crate) clock: Arc<ManualClock>,
     // The last one: the store must let go of the file first.
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl TestApp {
@@ -118,7 +118,12 @@ impl TestApp {
         let ids = Arc::new(CountingIds::default());
         let services = Services::new(Arc::new(store), clock.clone(), ids, POLL);
         let state = ApiState::new(services.clone(), options);
-        Self { router: taskflow_api::router(state), services, clock, _folder: folder }
+        Self { router: taskflow_api::router(state), services, clock, folder }
+    }
+
+    /// Takes the database away.
+    pub(crate) fn lose_database(&self) {
+        std::fs::remove_file(self.folder.path().join("tasks.db")).expect("it was there");
     }
 
     /// Sends a request as it is.

@@ -40,8 +40,8 @@ async fn a_server_is_ready_while_its_database_answers_and_its_duties_tick() {
     assert_eq!(
         ready,
         json!({
-            "status": "ready", "database": true, "schema": 1, "schema_known": 1,
-            "clock_lead_ms": null, "duties": {"herald": 1.0, "reaper": 1.0},
+            "status": "ready", "schema": 1, "clock_lead_ms": null,
+            "duties": {"herald": 1.0, "reaper": 1.0},
         })
     );
 }
@@ -54,9 +54,25 @@ async fn a_server_whose_duties_are_stuck_is_not_ready() {
     }
     app.clock.advance(10.5);
     let answer = app.get("/api/v1/health/ready").await;
-    assert_eq!((answer.status, &answer.json["status"]), (503, &json!("unready")));
-    assert_eq!(answer.json["duties"]["reaper"], 10.5);
-    assert_eq!(answer.json["database"], true);
+    assert_eq!((answer.status, &answer.json["code"]), (503, &json!("not-ready")));
+    let detail = answer.json["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains("reaper was last through 10.5 s ago"), "{detail}");
+    assert!(!detail.contains("database"), "{detail}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_server_whose_database_does_not_answer_is_alive_but_not_ready() {
+    let app = TestApp::new();
+    app.tick().await;
+    app.lose_database();
+    let refusal = app.get("/api/v1/health/ready").await.refused(503, "not-ready");
+    let detail = refusal["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains("database") && !detail.contains("duty"), "{detail}");
+    let head = app.call("HEAD", "/api/v1/health/ready", &[], "").await;
+    assert_eq!((head.status, head.text.as_str()), (503, ""));
+    app.get("/api/v1/health/live").await.ok(200);
+    app.get("/api/v1/health").await.ok(200);
 }
 
 #[tokio::test]

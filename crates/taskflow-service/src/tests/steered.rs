@@ -14,6 +14,19 @@ use taskflow_store::{
 };
 use tokio::sync::watch;
 
+/// What the store says when it is asked for its health.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Says {
+    /// What the store under it says.
+    Truth,
+    /// This.
+    This(Health),
+    /// That it failed.
+    Failure,
+    /// Nothing, for ever.
+    Nothing,
+}
+
 pub(super) struct Steered {
     inner: Arc<dyn Store>,
     /// Claims asked for.
@@ -26,6 +39,8 @@ pub(super) struct Steered {
     due_takes: Mutex<Duration>,
     /// Whether answers to claims are held back.
     held: watch::Sender<bool>,
+    /// What it says of its health.
+    says: Mutex<Says>,
 }
 
 impl Steered {
@@ -37,6 +52,7 @@ impl Steered {
             failing: AtomicU32::new(0),
             due_takes: Mutex::new(Duration::ZERO),
             held: watch::Sender::new(false),
+            says: Mutex::new(Says::Truth),
         }
     }
 
@@ -54,6 +70,10 @@ impl Steered {
 
     pub(super) fn let_due_take(&self, time: Duration) {
         *self.due_takes.lock() = time;
+    }
+
+    pub(super) fn say(&self, says: Says) {
+        *self.says.lock() = says;
     }
 
     /// From now on claims are carried out but not answered.
@@ -160,7 +180,13 @@ impl WorkStore for Steered {
 #[async_trait]
 impl Store for Steered {
     async fn health(&self) -> Result<Health, StoreError> {
-        self.inner.health().await
+        let says = *self.says.lock();
+        match says {
+            Says::Truth => self.inner.health().await,
+            Says::This(health) => Ok(health),
+            Says::Failure => Err(StoreError::Unavailable),
+            Says::Nothing => std::future::pending().await,
+        }
     }
 
     fn hints(&self) -> Hints {

@@ -101,6 +101,22 @@ async fn nothing_is_written_into_a_file_that_was_removed() {
     create().await.expect("it goes on when the file is back");
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_store_whose_file_was_removed_or_replaced_is_not_healthy_until_it_is_back() {
+    let (folder, path) = written(b"");
+    let store = SqliteStore::open(&path).expect("opens");
+    // Its connection stays open and could still read.
+    store.health().await.expect("healthy");
+    let aside = folder.path().join("aside.db");
+    std::fs::rename(&path, &aside).expect("moved");
+    assert!(matches!(store.health().await, Err(StoreError::Unavailable)));
+    std::fs::write(&path, b"another file").expect("written");
+    assert!(matches!(store.health().await, Err(StoreError::Unavailable)));
+    std::fs::rename(&aside, &path).expect("moved back");
+    store.health().await.expect("healthy again");
+}
+
 #[tokio::test]
 async fn a_page_that_is_too_heavy_is_refused_and_smaller_ones_are_not() {
     let (_folder, path) = written(b"");

@@ -165,6 +165,22 @@ fn no_secret_is_shown_by_a_fault_a_debug_or_the_list_in_force() {
 }
 
 #[test]
+fn a_url_in_force_shows_everything_but_its_passwords() {
+    for (url, shown) in [
+        ("postgres://u:hunter2@h/d", "postgres://u:********@h/d"),
+        ("PostgreSQL://u:hunter%402@h:5433/d", "postgresql://u:********@h:5433/d"),
+        ("postgresql://:hunter2@h/d", "postgresql://:********@h/d"),
+        ("postgresql://u@h/d?sslmode=prefer", "postgresql://u@h/d?sslmode=prefer"),
+        ("postgresql:///d?host=/run&PASSWORD=x", "postgresql:///d?host=%2Frun&PASSWORD=********"),
+        ("sqlite:///./x.db", "sqlite:///./x.db"),
+    ] {
+        let config = with("DATABASE_URL", url);
+        let row = config.effective().iter().find(|s| s.name == "DATABASE_URL").unwrap();
+        assert_eq!(row.value, shown);
+    }
+}
+
+#[test]
 fn a_variable_with_our_prefix_is_a_fault_that_suggests_the_nearest_name() {
     for (name, meant) in [
         ("TASKFLOW_PORT", Some("PORT")),

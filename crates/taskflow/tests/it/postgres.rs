@@ -199,6 +199,44 @@ async fn health_of_the_command_line_says_whether_a_server_is_ready() {
 }
 
 #[tokio::test]
+async fn a_node_whose_database_is_gone_is_alive_but_not_ready_and_says_why() {
+    let database = Database::create().await;
+    let server = database.server(&[("WORKER_ENABLED", "false")]).await;
+    let ready = server.get("/api/v1/health/ready").await.is(200);
+    assert_eq!(ready["status"], "ready");
+    // The server is this machine: the two clocks are one.
+    assert!(ready["clock_lead_ms"].as_i64().unwrap().abs() < 1000, "{ready}");
+    database.drop().await;
+    let refusal = server.get("/api/v1/health/ready").await.problem(503, "not-ready");
+    assert!(refusal["detail"].as_str().unwrap().contains("database"), "{refusal}");
+    server.get("/api/v1/health/live").await.is(200);
+    let folder = TempDir::new().unwrap();
+    let asked = said_by(taskflow(folder.path(), &[], &["health", "--server", &server.url]));
+    assert_eq!(asked.0, Some(1));
+    assert!(asked.1.contains("\"not-ready\""), "{asked:?}");
+}
+
+#[test]
+fn a_database_that_does_not_exist_is_named_at_the_start() {
+    let server = url();
+    let url = format!("{}/tf_test_nowhere", server.rsplit_once('/').unwrap().0);
+    let settings = [("DATABASE_URL", url.as_str()), ("PORT", "0")];
+    for command in ["serve", "worker", "migrate", "seed"] {
+        let folder = TempDir::new().unwrap();
+        let (code, _, said) = said_by(taskflow(folder.path(), &settings, &[command]));
+        assert_eq!(code, Some(1), "{command}: {said}");
+        assert!(said.contains("\"tf_test_nowhere\" does not exist"), "{command}: {said}");
+    }
+}
+
+/// The exit code of a program, and what it said on both outputs.
+fn said_by(mut program: std::process::Command) -> (Option<i32>, String, String) {
+    let output = program.output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[tokio::test]
 async fn a_node_hears_of_another_node_s_task_and_starts_it_at_once() {
     let database = Database::create().await;
     let slow = ("WORKER_POLL_INTERVAL", "60");

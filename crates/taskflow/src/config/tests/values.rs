@@ -1,7 +1,7 @@
 //! What the text of each setting means: every form that is read, and what is refused and why.
 
 use super::{fault, with};
-use crate::config::{CorsOrigins, LogFormat, Place};
+use crate::config::{CorsOrigins, LogFormat, Place, PoolMode};
 
 #[test]
 fn database_urls_mean_what_they_mean_to_sqlalchemy() {
@@ -59,6 +59,30 @@ fn other_database_urls_are_refused_with_a_hint() {
     ] {
         let fault = fault("DATABASE_URL", url);
         assert!(fault.contains(why) && fault.contains("; expected sqlite:///"), "{url}: {fault}");
+    }
+}
+
+#[test]
+fn a_pool_has_a_mode_and_a_size() {
+    let usual = with("PORT", "0").database;
+    assert_eq!((usual.pool_mode, usual.pool_size), (PoolMode::Session, 8));
+    for (text, mode) in [
+        ("session", PoolMode::Session),
+        ("transaction", PoolMode::Transaction),
+        ("Transaction", PoolMode::Transaction),
+    ] {
+        assert_eq!(with("DATABASE_POOL_MODE", text).database.pool_mode, mode, "{text}");
+    }
+    for text in ["", "statement"] {
+        let told = fault("DATABASE_POOL_MODE", text);
+        assert!(told.ends_with("is no mode of a pool; expected session or transaction"), "{told}");
+    }
+    for (text, size) in [("5", 5), ("100", 100)] {
+        assert_eq!(with("DATABASE_POOL_SIZE", text).database.pool_size, size);
+    }
+    for text in ["", "4", "101", "8.0", "-8", "many"] {
+        let told = fault("DATABASE_POOL_SIZE", text);
+        assert!(told.ends_with("is not a number in range; expected 5 to 100"), "{told}");
     }
 }
 
