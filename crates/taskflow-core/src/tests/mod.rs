@@ -1,6 +1,7 @@
 //! Tests of the law, one file per word, and what they share: fixed instants, tokens and tasks.
 //! Nothing here is random or timed but through proptest.
 
+mod attempt;
 mod blocked;
 mod json;
 mod lease;

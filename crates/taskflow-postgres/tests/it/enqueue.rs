@@ -1,20 +1,20 @@
 //! `taskflow.enqueue`: tasks created by SQL inside an application's own transaction.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use taskflow_core::task::{State, Terms};
 use taskflow_core::{Json, Kind, NewTask, Priority, QueueName, Task, TaskId, TenantId};
-use taskflow_postgres::PostgresStore;
+use taskflow_postgres::{PoolMode, PostgresStore};
 use taskflow_store::{Store, TaskStore, WorkStore};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
-use crate::databases::{connect, create, options, url_of};
+use crate::databases::{Databases, connect, url_of};
 
 /// A store, and an application's own connection to its database.
-async fn open() -> (PostgresStore, Client) {
-    let name = create().await;
-    let store = PostgresStore::open(options(&name)).await.expect("opens");
+async fn open() -> (Arc<PostgresStore>, Client) {
+    let (store, name) = Databases(PoolMode::Session).named().await;
     (store, connect(&url_of(&name)).await)
 }
 

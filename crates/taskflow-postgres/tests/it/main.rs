@@ -6,6 +6,14 @@
 mod databases;
 mod enqueue;
 
-use databases::DATABASES;
+use databases::Databases;
+use taskflow_postgres::PoolMode;
 
-taskflow_store::conformance!(*DATABASES);
+taskflow_store::conformance!(Databases(PoolMode::Session));
+
+/// The same as behind a pooler that may give every transaction another connection.
+mod transaction {
+    use super::{Databases, PoolMode};
+
+    taskflow_store::conformance!(Databases(PoolMode::Transaction));
+}

@@ -8,7 +8,6 @@ mod work;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
-use taskflow_core::limits::ATTEMPTS_KEPT;
 use taskflow_core::{
     Attempt, Command, Illegal, Status, Step, Task, TaskId, TenantId, Timestamp, step as core_step,
 };
@@ -71,7 +70,8 @@ struct Tables {
 struct Row {
     tenant: TenantId,
     task: Task,
-    /// The newest `ATTEMPTS_KEPT` attempts that steps closed, oldest first.
+    /// The attempts that steps closed, oldest first. All of them: `State::history` knows how many
+    /// an answer has.
     history: Vec<Attempt>,
 }
 
@@ -130,7 +130,6 @@ impl Tables {
         let row = self.rows.get_mut(&id).expect("the caller found the task");
         let was = std::mem::replace(&mut row.task.state, step.state.clone()).status;
         row.history.extend(step.closed.clone());
-        keep_newest(&mut row.history);
         let (is, blocked_by) = (step.state.status, step.state.blocked_by);
         if is.is_ended() || blocked_by == 0 {
             self.leave(id);
@@ -146,11 +145,6 @@ impl Tables {
     fn children(&self, parent: TaskId) -> Vec<TaskId> {
         self.edges.iter().filter(|(p, _)| *p == parent).map(|(_, child)| *child).collect()
     }
-}
-
-fn keep_newest(history: &mut Vec<Attempt>) {
-    let surplus = history.len().saturating_sub(ATTEMPTS_KEPT as usize);
-    history.drain(..surplus);
 }
 
 /// Whether only time or a free worker is missing.

@@ -1,6 +1,7 @@
-//! The conformance suite on the model itself, and a check that no case is forgotten.
-//! Run with `cargo test -p taskflow-store --features conformance`.
+//! The conformance suite on the model itself, a check that no case is forgotten, and what a claim
+//! takes. Run with `cargo test -p taskflow-store --features conformance`.
 
+mod kinds;
 mod listed;
 
 use std::sync::Arc;
