@@ -370,8 +370,9 @@ pub(crate) async fn list(
     Ok(Some(read(session, tenant, &ids).await?.into_iter().flatten().collect()))
 }
 
-/// The ids of a page: a merge of one index range per status and priority of the filter. Only numbers
-/// of enums go into the text, nothing of a caller's.
+/// The ids of a page: the newest of one index range per status and priority of the filter, merged. Each
+/// range is walked no further than the page can reach: left alone, the planner sorts whole ranges.
+/// Only numbers of enums go into the text, nothing of a caller's.
 pub(crate) fn listed_sql(filter: Filter) -> String {
     if filter == Filter::default() {
         return "SELECT id FROM taskflow.tasks WHERE tenant = $1 ORDER BY id DESC LIMIT $2 OFFSET $3"
@@ -386,8 +387,8 @@ pub(crate) fn listed_sql(filter: Filter) -> String {
                 .filter(move |priority| filter.priority.is_none_or(|wanted| wanted == *priority))
                 .map(move |priority| {
                     format!(
-                        "SELECT id FROM taskflow.tasks WHERE tenant = $1 AND status = {} \
-                         AND priority = {}",
+                        "(SELECT id FROM taskflow.tasks WHERE tenant = $1 AND status = {} \
+                         AND priority = {} ORDER BY id DESC LIMIT $2 + $3)",
                         status.number(),
                         priority.number()
                     )
