@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use async_trait::async_trait;
 use reqwest::header::HeaderValue;
-use reqwest::{Client, Url};
+use reqwest::{Client, ClientBuilder, Url};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -23,6 +23,18 @@ use taskflow_store::{Extend, Extended, FinishTask, Finished, Receipt};
 const CONNECT: Duration = Duration::from_secs(5);
 /// Longest wait for an answer beyond the wait that was asked for.
 const ANSWER: Duration = Duration::from_secs(15);
+
+/// A client for servers of TaskFlow, with these `limits`. A machine without root certificates, as a
+/// small container is, can still call plain http; https then fails with an unknown issuer.
+pub(crate) fn client(limits: impl Fn(ClientBuilder) -> ClientBuilder) -> reqwest::Result<Client> {
+    // Another part of the program may have installed it already; both are the same.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let builder = || limits(Client::builder().no_proxy());
+    builder().build().or_else(|error| {
+        tracing::debug!(%error, "no root certificates on this machine: https requests will fail");
+        builder().tls_certs_only([]).build()
+    })
+}
 
 /// A server that hands out work over HTTP.
 pub struct Remote {
@@ -142,10 +154,7 @@ impl Remote {
             .map_err(|()| anyhow::anyhow!("--server must be an http or https URL"))?
             .pop_if_empty()
             .extend(["api", "v1", "workers", worker.as_str(), "sync"]);
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        // Another part of the program may have installed it already; both are the same.
-        drop(rustls::crypto::CryptoProvider::install_default((*provider).clone()));
-        let client = Client::builder().no_proxy().connect_timeout(CONNECT).build()?;
+        let client = client(|builder| builder.connect_timeout(CONNECT))?;
         let key = key.map(|key| HeaderValue::from_str(&key)).transpose();
         let mut key = key.context("API_KEY cannot be sent in a header")?;
         if let Some(key) = &mut key {

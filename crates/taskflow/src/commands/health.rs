@@ -7,6 +7,7 @@ use anyhow::{Context, ensure};
 use serde_json::Value;
 
 use crate::config::Config;
+use crate::remote;
 
 /// The longest that the server may take: it bounds its own look at the database by two seconds.
 const ANSWER_MAX: Duration = Duration::from_secs(4);
@@ -17,9 +18,7 @@ pub async fn run(config: Config, server: Option<String>) -> anyhow::Result<()> {
     let own = || format!("http://127.0.0.1:{}", config.http.port);
     let server = server.unwrap_or_else(own);
     let url = format!("{}/api/v1/health/ready", server.trim_end_matches('/'));
-    // Another client of the process may have chosen already; the choice is the same.
-    drop(rustls::crypto::ring::default_provider().install_default());
-    let client = reqwest::Client::builder().no_proxy().timeout(ANSWER_MAX).build()?;
+    let client = remote::client(|builder| builder.timeout(ANSWER_MAX))?;
     let answer = client.get(&url).send().await.with_context(|| format!("{url} does not answer"))?;
     let status = answer.status();
     let said: Value = answer.json().await.with_context(|| format!("{url} is no TaskFlow"))?;

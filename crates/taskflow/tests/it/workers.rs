@@ -53,6 +53,22 @@ async fn pickup(server: &Server, worker: &str) -> Duration {
 }
 
 #[tokio::test]
+async fn plain_http_needs_no_root_certificates() {
+    let server = Server::start(&[WORKER_OFF]).await;
+    let folder = TempDir::new().unwrap();
+    let nothing = folder.path().join("no-certificates");
+    std::fs::write(&nothing, "").unwrap();
+    let bare = [("SSL_CERT_FILE", nothing.to_str().unwrap())];
+    let health = ["health", "--server", &server.url];
+    let asked = taskflow(folder.path(), &bare, &health).output().unwrap();
+    assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
+    let worker = over_http(&server, &folder, &bare).await;
+    let id = server.create(json!({"title": "t"})).await;
+    server.until(id, "completed").await;
+    drop(worker);
+}
+
+#[tokio::test]
 async fn a_worker_on_the_same_file_begins_tasks_of_the_server_at_once() {
     let server = Server::start(&[WORKER_OFF]).await;
     // The poll interval is only the fall-back: it must not be what finds the tasks.
