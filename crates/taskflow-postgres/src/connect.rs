@@ -8,20 +8,11 @@ use tokio_postgres::{Config, NoTls};
 
 use crate::error::{Failure, OpenError, chain};
 use crate::options::{Options, PoolMode};
-use crate::session::{PLANNER, Session};
+use crate::session::{LIMITS, PLANNER, Session};
 
 /// How long a caller waits for a connection, and a connection for the server: what then is not there
 /// is answered with 503.
 const CONNECT: Duration = Duration::from_secs(5);
-
-/// Server-side limits of a session: a statement that hangs, a lock that nobody gives up, and a
-/// transaction whose node is gone must not hold the others.
-const LIMITS: [(&str, &str); 4] = [
-    ("statement_timeout", "15s"),
-    ("lock_timeout", "3s"),
-    ("idle_in_transaction_session_timeout", "20s"),
-    ("synchronous_commit", "on"),
-];
 
 /// The connections of one process.
 #[derive(Clone)]

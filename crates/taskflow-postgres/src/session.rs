@@ -1,6 +1,8 @@
 //! One connection as the store uses it: statements with typed parameters, prepared once per
 //! connection or not named at all, and the brackets of a transaction. It knows no table.
 
+use std::sync::LazyLock;
+
 use deadpool_postgres::Object;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Error, Row};
@@ -26,12 +28,22 @@ pub(crate) const PLANNER: [(&str, &str); 5] = [
     ("jit", "off"),
 ];
 
+/// Server-side limits of a session: a statement that hangs, a lock that nobody gives up, and a
+/// transaction whose node is gone must not hold the others.
+pub(crate) const LIMITS: [(&str, &str); 4] = [
+    ("statement_timeout", "15s"),
+    ("lock_timeout", "3s"),
+    ("idle_in_transaction_session_timeout", "20s"),
+    ("synchronous_commit", "on"),
+];
+
 /// Begins, and says for this transaction what a session would keep.
-const BEGIN_ALONE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
-     SET LOCAL synchronous_commit = on; SET LOCAL statement_timeout = '15s'; \
-     SET LOCAL lock_timeout = '3s'; \
-     SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
-     SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off";
+static BEGIN_ALONE: LazyLock<String> = LazyLock::new(|| {
+    let settings = LIMITS.iter().chain(&PLANNER);
+    let settings: Vec<String> =
+        settings.map(|(name, value)| format!("; SET LOCAL {name} = '{value}'")).collect();
+    format!("BEGIN ISOLATION LEVEL READ COMMITTED{}", settings.concat())
+});
 
 impl Session {
     pub(crate) fn new(client: Object, mode: PoolMode) -> Self {
@@ -56,7 +68,7 @@ impl Session {
         self.client
             .batch_execute(match self.mode {
                 PoolMode::Session => "BEGIN ISOLATION LEVEL READ COMMITTED",
-                PoolMode::Transaction => BEGIN_ALONE,
+                PoolMode::Transaction => BEGIN_ALONE.as_str(),
             })
             .await
     }

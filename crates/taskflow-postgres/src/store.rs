@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use taskflow_core::{Attempt, Clock, Finish, Json, NewTask, Task, TaskId, TenantId, Timestamp};
+use taskflow_core::{Attempt, Clock, NewTask, Task, TaskId, TenantId, Timestamp};
 use taskflow_store::batcher::{self, Batcher};
 use taskflow_store::{
-    Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Extend, FinishTask, Health,
-    Hints, Inserted, Page, Store, StoreError, Sync, Synced, TaskStore, WorkStore,
+    Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Health, Hints, Inserted, Page,
+    Store, StoreError, Sync, Synced, TaskStore, WorkStore, weight,
 };
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
@@ -25,9 +25,6 @@ use crate::orders::{Change, Changed, Changes, Insert, Inserts, What, Work, Works
 use crate::rows::get;
 use crate::session::Session;
 use crate::{migrate, spawn, tasks, work, writer};
-
-/// A task's own size in a queue of commands, beside its payload.
-const TASK_BYTES: usize = 512;
 
 /// The store on one PostgreSQL database. Dropping it carries out what waits and closes its connections.
 pub struct PostgresStore {
@@ -200,37 +197,6 @@ fn mixed_up<T>() -> Result<T, StoreError> {
     Err(StoreError::Corrupt("a flusher mixed up its answers".into()))
 }
 
-fn length(json: Option<&Json>) -> usize {
-    json.map_or(0, Json::len)
-}
-
-/// What a new task holds in the queue of commands, in bytes.
-fn size_of_new(task: &NewTask) -> usize {
-    let texts = task.title.len() + task.description.as_ref().map_or(0, String::len);
-    let tags: usize = task.tags.iter().map(String::len).sum();
-    TASK_BYTES + texts + tags + length(task.payload.as_ref()) + length(task.metadata.as_ref())
-}
-
-fn size_of_edit(edit: &Edit) -> usize {
-    let json = |field: &Option<Option<Json>>| length(field.as_ref().and_then(Option::as_ref));
-    let patch = &edit.patch;
-    let description = patch.description.as_ref().and_then(Option::as_ref).map_or(0, String::len);
-    TASK_BYTES + description + json(&patch.payload) + json(&patch.metadata)
-}
-
-fn size_of_sync(sync: &Sync) -> usize {
-    let finish = |item: &FinishTask| match &item.finish {
-        Finish::Completed { result } => length(result.as_ref()),
-        Finish::Failed { error, .. } => error.len(),
-        _ => 0,
-    };
-    let extend = |item: &Extend| length(item.checkpoint.as_ref());
-    let items = sync.finish.len() + sync.extend.len();
-    TASK_BYTES * (1 + items)
-        + sync.finish.iter().map(finish).sum::<usize>()
-        + sync.extend.iter().map(extend).sum::<usize>()
-}
-
 #[async_trait]
 impl TaskStore for PostgresStore {
     async fn insert(
@@ -239,7 +205,7 @@ impl TaskStore for PostgresStore {
         batch: Vec<NewTask>,
         now: Timestamp,
     ) -> Result<Answers<Inserted>, StoreError> {
-        let bytes = batch.iter().map(size_of_new).sum();
+        let bytes = batch.iter().map(weight::of_new).sum();
         let flusher = if tasks::plain(&batch) { &self.inserts } else { &self.bound };
         let passed = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
         let late = |new: &NewTask| passed(new.terms.deadline_at) || passed(new.terms.expires_at);
@@ -276,7 +242,7 @@ impl TaskStore for PostgresStore {
         batch: Vec<Edit>,
         now: Timestamp,
     ) -> Result<Answers<Edited>, StoreError> {
-        let bytes = batch.iter().map(size_of_edit).sum();
+        let bytes = batch.iter().map(weight::of_edit).sum();
         let change = Change { tenant: scope, now, what: What::Edit(batch) };
         let edited = self.changes.submit(change, bytes).await;
         // A deadline may have moved, and with it the end of a running attempt's lease.
@@ -294,7 +260,7 @@ impl TaskStore for PostgresStore {
         now: Timestamp,
     ) -> Result<Answers<Deleted>, StoreError> {
         let change = Change { tenant: scope, now, what: What::Delete(batch) };
-        match self.changes.submit(change, TASK_BYTES).await? {
+        match self.changes.submit(change, weight::TASK_BYTES).await? {
             Changed::Deleted(answers) => Ok(answers),
             _ => mixed_up(),
         }
@@ -321,7 +287,7 @@ impl WorkStore for PostgresStore {
         sync: Sync,
         now: Timestamp,
     ) -> Result<Synced, StoreError> {
-        let bytes = size_of_sync(&sync);
+        let bytes = weight::of_sync(&sync);
         self.works.submit(Work { tenant: scope, now, sync }, bytes).await
     }
 
@@ -337,7 +303,7 @@ impl WorkStore for PostgresStore {
         }
         let what = What::Expire(limit, from);
         let change = Change { tenant: TenantId::DEFAULT, now, what };
-        match self.changes.submit(change, TASK_BYTES).await? {
+        match self.changes.submit(change, weight::TASK_BYTES).await? {
             Changed::Expired(answers) => Ok(answers),
             _ => mixed_up(),
         }

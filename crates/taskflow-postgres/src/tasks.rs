@@ -119,8 +119,8 @@ impl Desk<'_> {
     /// Cancels the holder and puts `new` in its place, unless `new` waits for what is lost by that:
     /// then nothing happens.
     async fn replace(&mut self, holder: TaskId, new: NewTask) -> Result<Inserted, Failure> {
-        if self.would_lose(holder, &new.depends_on).await? {
-            let lost = self.first_lost(holder, &new.depends_on).await?;
+        let lost = self.lost_by(holder, &new.depends_on).await?;
+        if let Some(&lost) = new.depends_on.iter().find(|id| lost.contains(id)) {
             return Ok(Inserted::LostParent(lost));
         }
         self.cancel_replaced(holder).await?;
@@ -131,15 +131,6 @@ impl Desk<'_> {
         };
         let task = self.give_birth(new, &waiting).await?;
         Ok(Inserted::Replaced { task, cancelled: holder })
-    }
-
-    async fn would_lose(&mut self, holder: TaskId, parents: &[TaskId]) -> Result<bool, Failure> {
-        Ok(!self.lost_by(holder, parents).await?.is_empty())
-    }
-
-    async fn first_lost(&mut self, holder: TaskId, parents: &[TaskId]) -> Result<TaskId, Failure> {
-        let lost = self.lost_by(holder, parents).await?;
-        Ok(parents.iter().copied().find(|id| lost.contains(id)).unwrap_or(holder))
     }
 
     /// Which of `parents` the holder's cancellation would end: itself and all that waits for it.

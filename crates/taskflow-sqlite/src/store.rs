@@ -6,11 +6,11 @@ use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use taskflow_core::{Attempt, Finish, Json, NewTask, Task, TaskId, TenantId, Timestamp};
+use taskflow_core::{Attempt, NewTask, Task, TaskId, TenantId, Timestamp};
 use taskflow_store::batcher::Batcher;
 use taskflow_store::{
-    Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Extend, FinishTask, Health,
-    Hints, Inserted, Page, Store, StoreError, Sync, Synced, TaskStore, WorkStore,
+    Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Health, Hints, Inserted, Page,
+    Store, StoreError, Sync, Synced, TaskStore, WorkStore, weight,
 };
 use tokio::sync::watch;
 
@@ -18,9 +18,6 @@ use crate::error::OpenError;
 use crate::readers::{READERS, Readers};
 use crate::writer::{Order, Said, What};
 use crate::{connect, keeper, migrate, tasks, work, writer};
-
-/// A task's own size in a queue of commands, beside its payload.
-const TASK_BYTES: usize = 512;
 
 /// The store on one SQLite file. Dropping it carries out what waits, checkpoints and closes the file.
 #[derive(Debug)]
@@ -107,37 +104,6 @@ fn mixed_up<T>() -> Result<T, StoreError> {
     Err(StoreError::Corrupt("the writer mixed up its answers".into()))
 }
 
-fn length(json: Option<&Json>) -> usize {
-    json.map_or(0, Json::len)
-}
-
-/// What a new task holds in the queue of commands, in bytes.
-fn size_of_new(task: &NewTask) -> usize {
-    let texts = task.title.len() + task.description.as_ref().map_or(0, String::len);
-    let tags: usize = task.tags.iter().map(String::len).sum();
-    TASK_BYTES + texts + tags + length(task.payload.as_ref()) + length(task.metadata.as_ref())
-}
-
-fn size_of_edit(edit: &Edit) -> usize {
-    let json = |field: &Option<Option<Json>>| length(field.as_ref().and_then(Option::as_ref));
-    let patch = &edit.patch;
-    let description = patch.description.as_ref().and_then(Option::as_ref).map_or(0, String::len);
-    TASK_BYTES + description + json(&patch.payload) + json(&patch.metadata)
-}
-
-fn size_of_sync(sync: &Sync) -> usize {
-    let finish = |item: &FinishTask| match &item.finish {
-        Finish::Completed { result } => length(result.as_ref()),
-        Finish::Failed { error, .. } => error.len(),
-        _ => 0,
-    };
-    let extend = |item: &Extend| length(item.checkpoint.as_ref());
-    let items = sync.finish.len() + sync.extend.len();
-    TASK_BYTES * (1 + items)
-        + sync.finish.iter().map(finish).sum::<usize>()
-        + sync.extend.iter().map(extend).sum::<usize>()
-}
-
 #[async_trait]
 impl TaskStore for SqliteStore {
     async fn insert(
@@ -146,7 +112,7 @@ impl TaskStore for SqliteStore {
         batch: Vec<NewTask>,
         now: Timestamp,
     ) -> Result<Answers<Inserted>, StoreError> {
-        let bytes = batch.iter().map(size_of_new).sum();
+        let bytes = batch.iter().map(weight::of_new).sum();
         match self.order(scope, now, What::Insert(batch), bytes).await? {
             Said::Inserted(answers) => Ok(answers),
             _ => mixed_up(),
@@ -176,7 +142,7 @@ impl TaskStore for SqliteStore {
         batch: Vec<Edit>,
         now: Timestamp,
     ) -> Result<Answers<Edited>, StoreError> {
-        let bytes = batch.iter().map(size_of_edit).sum();
+        let bytes = batch.iter().map(weight::of_edit).sum();
         match self.order(scope, now, What::Edit(batch), bytes).await? {
             Said::Edited(answers) => Ok(answers),
             _ => mixed_up(),
@@ -189,7 +155,7 @@ impl TaskStore for SqliteStore {
         batch: Vec<Delete>,
         now: Timestamp,
     ) -> Result<Answers<Deleted>, StoreError> {
-        match self.order(scope, now, What::Delete(batch), TASK_BYTES).await? {
+        match self.order(scope, now, What::Delete(batch), weight::TASK_BYTES).await? {
             Said::Deleted(answers) => Ok(answers),
             _ => mixed_up(),
         }
@@ -216,7 +182,7 @@ impl WorkStore for SqliteStore {
         sync: Sync,
         now: Timestamp,
     ) -> Result<Synced, StoreError> {
-        let bytes = size_of_sync(&sync);
+        let bytes = weight::of_sync(&sync);
         match self.order(scope, now, What::Sync(Box::new(sync)), bytes).await? {
             Said::Synced(synced) => Ok(*synced),
             _ => mixed_up(),
@@ -228,7 +194,7 @@ impl WorkStore for SqliteStore {
         if !self.duties.read(move |connection| work::anything_overdue(connection, now)).await? {
             return Ok(Answers::default());
         }
-        match self.order(TenantId::DEFAULT, now, What::Expire(limit), TASK_BYTES).await? {
+        match self.order(TenantId::DEFAULT, now, What::Expire(limit), weight::TASK_BYTES).await? {
             Said::Expired(answers) => Ok(answers),
             _ => mixed_up(),
         }

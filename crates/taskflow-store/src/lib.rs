@@ -27,6 +27,7 @@ pub mod model;
 pub mod moving;
 mod page;
 mod tasks;
+pub mod weight;
 mod work;
 
 use async_trait::async_trait;
