@@ -36,6 +36,11 @@ impl Readers {
         Arc::clone(&self.path)
     }
 
+    /// Closes the connections that nobody reads with.
+    pub(crate) fn close(&self) {
+        self.idle.lock().clear();
+    }
+
     /// Runs `read` on a connection. Each call sees one state of the database.
     pub(crate) async fn read<T, F>(&self, read: F) -> Result<T, StoreError>
     where

@@ -22,7 +22,7 @@ use crate::{connect, keeper, migrate, tasks, work, writer};
 /// The store on one SQLite file. Dropping it carries out what waits, checkpoints and closes the file.
 #[derive(Debug)]
 pub struct SqliteStore {
-    // Dropped before the threads are joined: its end is what ends them.
+    // Its end is what ends the writer.
     batcher: Option<Arc<Batcher<Order, Said>>>,
     readers: Readers,
     /// For what must not wait behind clients' reads: what expires and what comes due.
@@ -31,7 +31,8 @@ pub struct SqliteStore {
     place: Option<(u64, u64)>,
     hints: Hints,
     stop: Option<std::sync::mpsc::Sender<()>>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// The keeper, then the writer: the order in which they end.
+    threads: Mutex<[Option<JoinHandle<()>>; 2]>,
 }
 
 impl SqliteStore {
@@ -57,7 +58,7 @@ impl SqliteStore {
             place,
             hints,
             stop: Some(stop),
-            threads: Mutex::new(vec![writing, keeping]),
+            threads: Mutex::new([Some(keeping), Some(writing)]),
         })
     }
 
@@ -75,13 +76,21 @@ impl SqliteStore {
 
 impl Drop for SqliteStore {
     fn drop(&mut self) {
-        self.batcher = None;
+        // One connection after the other, the writer's last: of two that close at the same moment each
+        // takes the other for a user of the file, and neither copies the WAL into it.
+        let [keeping, writing] = std::mem::take(self.threads.get_mut());
         self.stop = None;
-        for thread in self.threads.get_mut().drain(..) {
-            if thread.join().is_err() {
-                tracing::error!("a thread of the store panicked");
-            }
-        }
+        join(keeping);
+        self.readers.close();
+        self.duties.close();
+        self.batcher = None;
+        join(writing);
+    }
+}
+
+fn join(thread: Option<JoinHandle<()>>) {
+    if thread.is_some_and(|thread| thread.join().is_err()) {
+        tracing::error!("a thread of the store panicked");
     }
 }
 

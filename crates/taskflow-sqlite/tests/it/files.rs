@@ -189,3 +189,17 @@ async fn insert(store: &SqliteStore, title: &str) -> TaskId {
         other => panic!("not created: {other:?}"),
     }
 }
+
+/// A backup of the one file after a clean stop must be whole. Many times: what was wrong here once was
+/// a matter of luck.
+#[tokio::test]
+async fn a_store_that_is_dropped_leaves_everything_in_the_one_file() {
+    for _ in 0..200 {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("tasks.db");
+        let store = SqliteStore::open(&path).expect("opens");
+        drop(store);
+        let left = std::fs::read_dir(folder.path()).expect("a folder").count();
+        assert_eq!(left, 1, "a WAL stayed beside the file");
+    }
+}
