@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
@@ -14,25 +14,46 @@ use crate::connect::Pool;
 use crate::error::{Failure, chain};
 use crate::lanes::Lanes;
 use crate::rows::get;
-use crate::session::Session;
+use crate::session::{Param, Session};
 
 /// How often it looks.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Every how many looks it asks for the time, and looks at whole lanes: dead rows that an old snapshot
-/// keeps make that dear.
-const SLOW_TICKS: u32 = 10;
+/// Every how many ticks it asks for the time.
+const CLOCK_TICKS: u32 = 10;
+
+/// How long after one look at whole lanes the next one is due, and how many times as long as the look
+/// took: dead rows that an old snapshot keeps make it dear, and it may take 2 % of a core.
+const WHOLE_AFTER: Duration = Duration::from_secs(10);
+const WHOLE_SHARE: u32 = 50;
+
+/// Every how many ticks all that was added to the counts is looked at, not only what came lately.
+const FOLD_TICKS: u32 = 60;
+
+/// How many of them one statement folds.
+const FOLD_MAX: i64 = 20_000;
 
 /// Takes what transactions added to the counts and adds it to the kept ones; two nodes take different
 /// rows. The order of the lanes is the same everywhere, so that two never wait for each other.
 const FOLD: &str = "WITH taken AS (DELETE FROM taskflow.task_count_deltas WHERE ctid = ANY(ARRAY(\
-     SELECT ctid FROM taskflow.task_count_deltas LIMIT 20000 FOR UPDATE SKIP LOCKED)) \
-     RETURNING tenant, status, queue, kind, priority, n) \
-     INSERT INTO taskflow.task_counts AS c (tenant, status, queue, kind, priority, n) \
+     SELECT ctid FROM taskflow.task_count_deltas WHERE id >= $1 ORDER BY id LIMIT $2 \
+     FOR UPDATE SKIP LOCKED)) RETURNING id, tenant, status, queue, kind, priority, n), \
+     folded AS (INSERT INTO taskflow.task_counts AS c (tenant, status, queue, kind, priority, n) \
      SELECT tenant, status, queue, kind, priority, sum(n)::int8 FROM taken \
      GROUP BY tenant, status, queue, kind, priority HAVING sum(n) <> 0 \
      ORDER BY tenant, status, queue, kind, priority \
-     ON CONFLICT (tenant, status, queue, kind, priority) DO UPDATE SET n = c.n + excluded.n";
+     ON CONFLICT (tenant, status, queue, kind, priority) DO UPDATE SET n = c.n + excluded.n) \
+     SELECT max(id) FROM taken";
+
+/// Where the keeper is with its looks.
+#[derive(Debug, Default)]
+struct Round {
+    tick: u32,
+    /// When lanes are looked at whole again; now if it never happened.
+    whole: Option<Instant>,
+    /// The last delta that the last fold took, and the one before.
+    folded: [i64; 2],
+}
 
 /// Server processes of this node's own connections: what they tell, this node knows already.
 pub(crate) type OwnPids = Arc<Mutex<HashSet<i32>>>;
@@ -54,9 +75,10 @@ impl Keeper {
     /// Runs until it is dropped; a database that is away is looked for again at every tick.
     pub(crate) async fn run(self) {
         let mut fine = true;
-        for tick in 0u32.. {
+        let mut round = Round::default();
+        loop {
             let asked = tokio::time::timeout(TICK, self.look.notified()).await.is_ok();
-            match self.tick(tick % SLOW_TICKS == 0).await {
+            match self.tick(&mut round).await {
                 Ok(()) => fine = true,
                 Err(failure) => {
                     if fine {
@@ -72,24 +94,48 @@ impl Keeper {
         }
     }
 
-    async fn tick(&self, slow: bool) -> Result<(), Failure> {
+    async fn tick(&self, round: &mut Round) -> Result<(), Failure> {
         let session = self.pool.session().await?;
-        let done = self.keep(&session, slow).await;
+        let done = self.keep(&session, round).await;
         if done.is_err() {
             session.discard();
         }
         done
     }
 
-    async fn keep(&self, session: &Session, slow: bool) -> Result<(), Failure> {
-        self.lanes.look(session, slow).await?;
-        session.query(FOLD, &[]).await?;
+    async fn keep(&self, session: &Session, round: &mut Round) -> Result<(), Failure> {
+        self.look(session, round).await?;
+        fold(session, round).await?;
         let sql = "SELECT pid FROM pg_stat_activity WHERE application_name = $1";
         let rows = session.query(sql, &[(&self.name, Type::TEXT)]).await?;
         *self.own.lock() = rows.iter().map(|row| get(row, 0)).collect::<Result<_, _>>()?;
-        if slow {
+        if round.tick.is_multiple_of(CLOCK_TICKS) {
             self.clock.look(session).await?;
+        }
+        round.tick = round.tick.wrapping_add(1);
+        Ok(())
+    }
+
+    async fn look(&self, session: &Session, round: &mut Round) -> Result<(), Failure> {
+        let begun = Instant::now();
+        let whole = round.whole.is_none_or(|due| begun >= due);
+        self.lanes.look(session, whole).await?;
+        if whole {
+            round.whole = Some(begun + WHOLE_AFTER.max(begun.elapsed() * WHOLE_SHARE));
         }
         Ok(())
     }
+}
+
+/// Folds what was added since the fold before the last; what a slow transaction added with an earlier
+/// number counts all the same, and is folded when all of it is looked at.
+async fn fold(session: &Session, round: &mut Round) -> Result<(), Failure> {
+    let whole = round.tick.is_multiple_of(FOLD_TICKS);
+    let from = if whole { 0 } else { round.folded[1] };
+    let params: [Param<'_>; 2] = [(&from, Type::INT8), (&FOLD_MAX, Type::INT8)];
+    let rows = session.query(FOLD, &params).await?;
+    if let Some(last) = rows.first().map(|row| get::<Option<i64>>(row, 0)).transpose()?.flatten() {
+        round.folded = [last.max(round.folded[0]), round.folded[0]];
+    }
+    Ok(())
 }

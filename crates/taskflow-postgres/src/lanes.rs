@@ -29,11 +29,36 @@ pub(crate) type Key = (TenantId, QueueName, Kind);
 /// Per lane, the earliest `run_at` worth looking at for priorities 0 to 3.
 pub(crate) type Floors = [i64; 4];
 
+/// Tasks that wait from `from` on: in one lane, or in every lane of a queue.
+#[derive(Debug)]
+struct Put {
+    tenant: TenantId,
+    queue: QueueName,
+    kind: Option<Kind>,
+    from: i64,
+}
+
+impl Put {
+    fn lower(&self, known: &mut HashMap<Key, Floors>) {
+        let lowered = |floors: &mut Floors| *floors = floors.map(|floor| floor.min(self.from));
+        match &self.kind {
+            Some(kind) => {
+                let key = (self.tenant, self.queue.clone(), kind.clone());
+                known.get_mut(&key).into_iter().for_each(lowered);
+            }
+            None => known
+                .iter_mut()
+                .filter(|((tenant, queue, _), _)| *tenant == self.tenant && *queue == self.queue)
+                .for_each(|(_, floors)| lowered(floors)),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Lanes {
     known: Mutex<HashMap<Key, Floors>>,
-    /// What this node put into lanes while a look was under way, which may not have seen it.
-    meanwhile: Mutex<Option<Vec<(Key, i64)>>>,
+    /// What was put into lanes while a look was under way, which may not have seen it.
+    meanwhile: Mutex<Option<Vec<Put>>>,
     /// The time of the latest claim.
     asked: AtomicI64,
     /// How often everything was to be looked at.
@@ -76,22 +101,33 @@ impl Lanes {
 
     /// Makes claims look at what this node has just put there, however early its `run_at`.
     pub(crate) fn lower(&self, tenant: TenantId, ready: &[Ready]) {
+        self.put(ready.iter().map(|ready| Put {
+            tenant,
+            queue: ready.queue.clone(),
+            kind: Some(ready.kind.clone()),
+            from: ready.run_at.micros(),
+        }));
+    }
+
+    /// Makes claims look at a queue of the default tenant from `from` on: a transaction of a caller's
+    /// own, which may have been open for long, put tasks there.
+    pub(crate) fn lower_queue(&self, queue: QueueName, from: Timestamp) {
+        let tenant = TenantId::DEFAULT;
+        self.put(std::iter::once(Put { tenant, queue, kind: None, from: from.micros() }));
+    }
+
+    fn put(&self, puts: impl Iterator<Item = Put>) {
         let mut known = self.known.lock();
         let mut meanwhile = self.meanwhile.lock();
-        for ready in ready {
-            let key = (tenant, ready.queue.clone(), ready.kind.clone());
-            let run_at = ready.run_at.micros();
-            if let Some(floors) = known.get_mut(&key) {
-                *floors = floors.map(|floor| floor.min(run_at));
-            }
+        for put in puts {
+            put.lower(&mut known);
             if let Some(meanwhile) = &mut *meanwhile {
-                meanwhile.push((key, run_at));
+                meanwhile.push(put);
             }
         }
     }
 
-    /// Makes the next claims look at everything: a transaction of a caller's own, which may have
-    /// been open for long, put tasks there.
+    /// Makes the next claims look at everything: nobody knows what was told meanwhile.
     pub(crate) fn look_everywhere(&self) {
         self.everywhere.fetch_add(1, Ordering::SeqCst);
         for floors in self.known.lock().values_mut() {
@@ -119,15 +155,12 @@ impl Lanes {
     }
 
     /// Looks from which instant on tasks wait in each lane: from its floor on, and a little before;
-    /// `whole` looks at everything. It sees tasks that a claim has locked and not taken yet, so that
-    /// nothing is passed over when that claim fails.
+    /// `whole` looks at everything, while claims go on from where they were. It sees tasks that a claim
+    /// has locked and not taken yet, so that nothing is passed over when that claim fails.
     pub(crate) async fn look(&self, session: &Session, whole: bool) -> Result<(), Failure> {
-        if whole {
-            self.look_everywhere();
-        }
         *self.meanwhile.lock() = Some(Vec::new());
         let everywhere = self.everywhere.load(Ordering::SeqCst);
-        let found = self.find(session).await;
+        let found = self.find(session, whole).await;
         let mut known = self.known.lock();
         let meanwhile = self.meanwhile.lock().take().unwrap_or_default();
         // A lane that was registered meanwhile stays.
@@ -135,22 +168,19 @@ impl Lanes {
         if self.everywhere.load(Ordering::SeqCst) != everywhere {
             known.values_mut().for_each(|floors| *floors = [i64::MIN; 4]);
         }
-        for (key, run_at) in meanwhile {
-            if let Some(floors) = known.get_mut(&key) {
-                *floors = floors.map(|floor| floor.min(run_at));
-            }
-        }
+        meanwhile.iter().for_each(|put| put.lower(&mut known));
         Ok(())
     }
 
-    async fn find(&self, session: &Session) -> Result<HashMap<Key, Floors>, Failure> {
+    async fn find(&self, session: &Session, whole: bool) -> Result<HashMap<Key, Floors>, Failure> {
         let asked = Timestamp::from_micros(self.asked.load(Ordering::Relaxed));
         let ceiling = asked.plus_seconds(-SLACK_SECONDS).micros();
         let back = (LATE_SECONDS * 1e6) as i64;
         let (mut keys, mut from): (Vec<Key>, [Vec<i64>; 4]) = (Vec::new(), Default::default());
         for row in session.query("SELECT tenant, queue, kind FROM taskflow.lanes", &[]).await? {
             let key = (TenantId(get(&row, 0)?), rows::queue(&row, 1)?, rows::kind(&row, 2)?);
-            let floors = self.known.lock().get(&key).copied().unwrap_or([i64::MIN; 4]);
+            let known = self.known.lock().get(&key).copied();
+            let floors = known.filter(|_| !whole).unwrap_or([i64::MIN; 4]);
             for (column, floor) in from.iter_mut().zip(floors) {
                 column.push(floor.saturating_sub(back));
             }

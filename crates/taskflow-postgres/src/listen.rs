@@ -6,6 +6,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Notification};
 
+use taskflow_core::{QueueName, Timestamp};
+
 use crate::error::chain;
 use crate::keeper::OwnPids;
 use crate::lanes::Lanes;
@@ -77,7 +79,10 @@ impl Listener {
         match told.channel() {
             "taskflow_lanes" => self.look.notify_one(),
             "taskflow_enqueued" => {
-                self.lanes.look_everywhere();
+                match enqueued(told.payload()) {
+                    Some((from, queue)) => self.lanes.lower_queue(queue, from),
+                    None => self.lanes.look_everywhere(),
+                }
                 self.hint();
             }
             _ if self.own.lock().contains(&told.process_id()) => {}
@@ -88,4 +93,11 @@ impl Listener {
     fn hint(&self) {
         self.hints.send_modify(|count| *count += 1);
     }
+}
+
+/// What `taskflow.enqueue` tells: the second from which on a task waits, and its queue.
+fn enqueued(payload: &str) -> Option<(Timestamp, QueueName)> {
+    let (second, queue) = payload.split_once(' ')?;
+    let micros = second.parse::<i64>().ok()?.checked_mul(1_000_000)?;
+    Some((Timestamp::from_micros(micros), QueueName::parse(queue).ok()?))
 }

@@ -6,7 +6,10 @@ use tokio_postgres::{Client, Config, NoTls};
 
 use crate::error::OpenError;
 
-const STEPS: &[(&str, &str)] = &[("V1__tasks", include_str!("../migrations/0001_tasks.sql"))];
+const STEPS: &[(&str, &str)] = &[
+    ("V1__tasks", include_str!("../migrations/0001_tasks.sql")),
+    ("V2__walks", include_str!("../migrations/0002_walks.sql")),
+];
 
 /// The newest schema that this program knows.
 pub const SCHEMA: i32 = STEPS.len() as i32;

@@ -378,10 +378,10 @@ pub(crate) fn listed_sql(filter: Filter) -> String {
                 .filter(move |priority| filter.priority.is_none_or(|wanted| wanted == *priority))
                 .map(move |priority| {
                     format!(
-                        "(SELECT id FROM taskflow.tasks WHERE tenant = $1 AND status = {} \
-                         AND priority = {} ORDER BY id DESC LIMIT $2 + $3)",
-                        status.number(),
-                        priority.number()
+                        "(SELECT id FROM taskflow.tasks \
+                         WHERE tenant * 32 + status * 4 + priority = $1 * 32 + {} \
+                         ORDER BY id DESC LIMIT $2 + $3)",
+                        status.number() * 4 + priority.number()
                     )
                 })
         })

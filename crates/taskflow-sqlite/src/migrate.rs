@@ -11,7 +11,10 @@ use crate::error::OpenError;
 /// "TFLW", written by the first migration.
 const APPLICATION_ID: i64 = 0x5446_4C57;
 
-const STEPS: &[M<'static>] = &[M::up(include_str!("../migrations/0001_tasks.sql"))];
+const STEPS: &[M<'static>] = &[
+    M::up(include_str!("../migrations/0001_tasks.sql")),
+    M::up(include_str!("../migrations/0002_walks.sql")),
+];
 
 /// The newest schema that this program knows.
 pub const SCHEMA: i64 = STEPS.len() as i64;

@@ -1,0 +1,1 @@
+-- Nothing to do in SQLite: indexes that PostgreSQL's planner cannot mistake. The numbers stay the same.
