@@ -233,7 +233,7 @@ pub(crate) struct States<'a> {
 }
 
 /// Results and checkpoints may be a mebibyte: what did not change is not sent nor written again.
-const UPDATE: &str = "UPDATE taskflow.tasks AS t SET status = u.status, attempt = u.attempt, \
+pub(crate) const UPDATE: &str = "UPDATE taskflow.tasks AS t SET status = u.status, attempt = u.attempt, \
      uncounted = u.uncounted, run_at = u.run_at, retrying = u.retrying, \
      blocked_by = u.blocked_by, lease_token = u.lease_token, lease_until = u.lease_until, \
      lease_length = u.lease_length, last_token = u.last_token, last_call = u.last_call, \

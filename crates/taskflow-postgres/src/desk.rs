@@ -55,7 +55,7 @@ pub(crate) struct Desk<'a> {
     children: HashMap<TaskId, Vec<TaskId>>,
 }
 
-const LOCK: &str = concat!(
+pub(crate) const LOCK: &str = concat!(
     "SELECT ",
     hot_columns!(),
     " FROM taskflow.tasks WHERE id = ANY($1) ORDER BY id FOR UPDATE"

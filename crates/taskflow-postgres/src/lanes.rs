@@ -214,7 +214,7 @@ impl Lanes {
 }
 
 /// The first `run_at` of each lane and priority, in the order of the lanes that were given.
-static LOOK: LazyLock<String> = LazyLock::new(|| {
+pub(crate) static LOOK: LazyLock<String> = LazyLock::new(|| {
     let first = |priority: usize| {
         format!(
             "(SELECT t.run_at FROM taskflow.tasks AS t WHERE t.tenant = l.tenant \

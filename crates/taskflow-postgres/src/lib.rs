@@ -17,6 +17,8 @@ mod migrate;
 mod moving;
 mod options;
 mod orders;
+#[cfg(test)]
+mod plans;
 mod rows;
 mod session;
 mod store;

@@ -194,11 +194,9 @@ impl Desk<'_> {
     /// The live task that holds a unique key.
     async fn holder(&mut self, queue: &str, key: &str) -> Result<Option<TaskId>, Failure> {
         self.write_down().await?;
-        let sql = "SELECT id FROM taskflow.tasks WHERE tenant = $1 AND queue = $2 \
-                   AND unique_key = $3 AND status < 2";
         let params: [Param<'_>; 3] =
             [(&self.tenant.0, Type::INT8), (&queue, Type::TEXT), (&key, Type::TEXT)];
-        self.session.query(sql, &params).await?.first().map(rows::id).transpose()
+        self.session.query(HOLDER, &params).await?.first().map(rows::id).transpose()
     }
 
     async fn cancel_replaced(&mut self, holder: TaskId) -> Result<(), Failure> {
@@ -361,8 +359,13 @@ pub(crate) async fn list(
     Ok(Some(read(session, tenant, &ids).await?.into_iter().flatten().collect()))
 }
 
+/// The live task that holds a unique key.
+pub(crate) const HOLDER: &str = "SELECT id FROM taskflow.tasks WHERE tenant = $1 AND queue = $2 \
+     AND unique_key = $3 AND status < 2";
+
 /// The ids of a page: the newest of one index range per status and priority of the filter, merged. Each
-/// range is walked no further than the page can reach: left alone, the planner sorts whole ranges.
+/// range is walked no further than the page can reach: left alone, the planner sorts whole ranges. It
+/// says `>=` and `<=`, not `=`, and orders by the key: only the index of lists gives that order.
 /// Only numbers of enums go into the text, nothing of a caller's.
 pub(crate) fn listed_sql(filter: Filter) -> String {
     if filter == Filter::default() {
@@ -377,11 +380,12 @@ pub(crate) fn listed_sql(filter: Filter) -> String {
                 .into_iter()
                 .filter(move |priority| filter.priority.is_none_or(|wanted| wanted == *priority))
                 .map(move |priority| {
+                    let key = "tenant * 32 + status * 4 + priority";
+                    let wanted = status.number() * 4 + priority.number();
                     format!(
-                        "(SELECT id FROM taskflow.tasks \
-                         WHERE tenant * 32 + status * 4 + priority = $1 * 32 + {} \
-                         ORDER BY id DESC LIMIT $2 + $3)",
-                        status.number() * 4 + priority.number()
+                        "(SELECT id FROM taskflow.tasks WHERE {key} >= $1 * 32 + {wanted} \
+                         AND {key} <= $1 * 32 + {wanted} \
+                         ORDER BY {key} DESC, id DESC LIMIT $2 + $3)"
                     )
                 })
         })

@@ -183,7 +183,7 @@ const WINDOW: i64 = 3;
 /// Each priority is one step: the walk of each lane's index from its floor on, merged; then the rows
 /// themselves, locked in order with a second look at whether they still wait (`status + 0` keeps the
 /// planner from walking all waiting tasks by another index when its statistics are old).
-static CLAIM: LazyLock<String> = LazyLock::new(|| {
+pub(crate) static CLAIM: LazyLock<String> = LazyLock::new(|| {
     let columns = task_columns!();
     let mut with = Vec::new();
     let mut taken = String::from("0");
@@ -230,7 +230,7 @@ async fn candidates(desk: &Desk<'_>, places: &Places, wanted: usize) -> Result<V
 }
 
 /// What can run out, each by the index that orders it.
-const EXPIRING: [&str; 3] = [
+pub(crate) const EXPIRING: [&str; 3] = [
     "FROM taskflow.tasks WHERE lease_until <= $1 AND lease_until >= $3 ORDER BY lease_until, id LIMIT $2",
     "FROM taskflow.tasks WHERE status = 0 AND deadline_at <= $1 AND deadline_at >= $3 \
      ORDER BY deadline_at, id LIMIT $2",
@@ -238,29 +238,27 @@ const EXPIRING: [&str; 3] = [
      ORDER BY expires_at, id LIMIT $2",
 ];
 
+/// Whether anything ran out in a span.
+pub(crate) const OVERDUE: &str = "SELECT EXISTS(SELECT 1 FROM taskflow.tasks \
+     WHERE lease_until <= $1 AND lease_until >= $2) \
+     OR EXISTS(SELECT 1 FROM taskflow.tasks \
+     WHERE status = 0 AND deadline_at <= $1 AND deadline_at >= $2) \
+     OR EXISTS(SELECT 1 FROM taskflow.tasks \
+     WHERE status = 0 AND expires_at <= $1 AND expires_at >= $2)";
+
 /// Whether anything ran out from `from` to `now`.
 pub(crate) async fn anything_overdue(
     session: &Session,
     from: i64,
     now: Timestamp,
 ) -> Result<bool, Failure> {
-    let sql = "SELECT EXISTS(SELECT 1 FROM taskflow.tasks \
-               WHERE lease_until <= $1 AND lease_until >= $2) \
-               OR EXISTS(SELECT 1 FROM taskflow.tasks \
-               WHERE status = 0 AND deadline_at <= $1 AND deadline_at >= $2) \
-               OR EXISTS(SELECT 1 FROM taskflow.tasks \
-               WHERE status = 0 AND expires_at <= $1 AND expires_at >= $2)";
     let params: [Param<'_>; 2] = [(&now.micros(), Type::INT8), (&from, Type::INT8)];
-    let rows = session.query(sql, &params).await?;
+    let rows = session.query(OVERDUE, &params).await?;
     rows.first().map_or(Ok(false), |row| get(row, 0))
 }
 
-/// What comes due after `after` and until `until`, and what comes next, over all tenants.
-pub(crate) async fn due(
-    session: &Session,
-    after: Timestamp,
-    until: Timestamp,
-) -> Result<Due, Failure> {
+/// The first `run_at` after each of two instants, per lane.
+pub(crate) static DUE: LazyLock<String> = LazyLock::new(|| {
     let first = |from: &str| {
         format!(
             "(SELECT min(f.run_at) FROM (VALUES (0), (1), (2), (3)) AS p(priority) \
@@ -269,14 +267,18 @@ pub(crate) async fn due(
              AND blocked_by = 0 AND run_at > {from} ORDER BY run_at LIMIT 1) AS f)"
         )
     };
-    let sql = format!(
-        "SELECT l.queue, l.kind, {}, {} FROM taskflow.lanes AS l",
-        first("$1"),
-        first("$2")
-    );
+    format!("SELECT l.queue, l.kind, {}, {} FROM taskflow.lanes AS l", first("$1"), first("$2"))
+});
+
+/// What comes due after `after` and until `until`, and what comes next, over all tenants.
+pub(crate) async fn due(
+    session: &Session,
+    after: Timestamp,
+    until: Timestamp,
+) -> Result<Due, Failure> {
     let params: [Param<'_>; 2] = [(&after.micros(), Type::INT8), (&until.micros(), Type::INT8)];
     let mut due = Due::default();
-    for row in session.query(&sql, &params).await? {
+    for row in session.query(&DUE, &params).await? {
         let instant = |column| get::<Option<i64>>(&row, column);
         if let Some(run_at) = instant(2)?.map(Timestamp::from_micros)
             && run_at <= until

@@ -1,0 +1,174 @@
+//! How PostgreSQL plans the statements that walk the tasks, whatever its statistics say. Tests only:
+//! they need a server (`TEST_DATABASE_URL`), as those in `tests/it` do.
+
+use std::collections::BTreeSet;
+
+use taskflow_core::{Priority, Status};
+use taskflow_store::Filter;
+use tokio_postgres::{Client, NoTls};
+
+use crate::options::{Options, PoolMode};
+use crate::{columns, connect, desk, lanes, migrate, tasks, work};
+
+/// A statement, the types of its parameters, values for them, and the indexes it may walk.
+struct Walk {
+    name: &'static str,
+    sql: String,
+    types: &'static str,
+    values: &'static str,
+    indexes: &'static [&'static str],
+}
+
+fn walk(
+    name: &'static str,
+    sql: impl Into<String>,
+    types: &'static str,
+    values: &'static str,
+    indexes: &'static [&'static str],
+) -> Walk {
+    Walk { name, sql: sql.into(), types, values, indexes }
+}
+
+fn walks() -> Vec<Walk> {
+    let one = Filter { status: Some(Status::Pending), priority: Some(Priority::High) };
+    let many = Filter { status: None, priority: Some(Priority::Medium) };
+    let page = ("int8,int8,int8", "1,10,0");
+    let lane = "'{1}','{q}','{k}','{1}','{1}','{1}','{1}'";
+    let [leases, deadlines, expiring] = work::EXPIRING.map(|from| format!("SELECT id {from}"));
+    let ran_out = ("int8,int8,int8", "5,10,1");
+    vec![
+        walk(
+            "claim",
+            work::CLAIM.as_str(),
+            "int8,text[],text[],int8,int8,int8,int8[],int8[],int8[],int8[]",
+            "1,'{q}','{k}',5,10,30,'{1}','{1}','{1}','{1}'",
+            &["tasks_ready", "tasks_id"],
+        ),
+        walk(
+            "look",
+            lanes::LOOK.as_str(),
+            "int8[],text[],text[],int8[],int8[],int8[],int8[]",
+            lane,
+            &["tasks_ready"],
+        ),
+        walk("due", work::DUE.as_str(), "int8,int8", "1,5", &["tasks_ready", "lanes_pkey"]),
+        walk(
+            "overdue",
+            work::OVERDUE,
+            "int8,int8",
+            "5,1",
+            &["tasks_leased", "tasks_deadline", "tasks_expiring"],
+        ),
+        walk("leases", leases, ran_out.0, ran_out.1, &["tasks_leased"]),
+        walk("deadlines", deadlines, ran_out.0, ran_out.1, &["tasks_deadline"]),
+        walk("expiring", expiring, ran_out.0, ran_out.1, &["tasks_expiring"]),
+        walk("lock", desk::LOCK, "int8[]", "'{1,2}'", &["tasks_id"]),
+        walk("update", columns::UPDATE, UPDATE_TYPES, UPDATE_VALUES, &["tasks_id"]),
+        walk("holder", tasks::HOLDER, "int8,text,text", "1,'q','key'", &["tasks_unique"]),
+        walk("a range", tasks::listed_sql(one), page.0, page.1, &["tasks_listed"]),
+        walk("ranges", tasks::listed_sql(many), page.0, page.1, &["tasks_listed"]),
+        walk("all", tasks::listed_sql(Filter::default()), page.0, page.1, &["tasks_id"]),
+    ]
+}
+
+const UPDATE_TYPES: &str = "int8[],int2[],int4[],int4[],int8[],bool[],int4[],bytea[],int8[],int4[],\
+    bytea[],bytea[],int2[],text[],int8[],int8[],int8[],text[],text[],float8[],text[],int8[],int8[],\
+    bool[],text[],bool[],text[]";
+const UPDATE_VALUES: &str = "'{1}','{1}','{1}','{1}','{1}','{f}','{1}','{x}','{1}','{1}',\
+    '{x}','{x}','{1}','{x}','{1}','{1}','{1}','{x}','{x}','{1}','{x}','{1}','{1}',\
+    '{f}','{x}','{f}','{x}'";
+
+/// The indexes and tables that a plan reads.
+fn read_by(plan: &str) -> BTreeSet<String> {
+    let memory = ["Function Scan", "Values Scan", "Subquery Scan", "CTE Scan"];
+    plan.lines()
+        .filter(|line| line.contains(" on ") && line.contains("Scan"))
+        .filter(|line| !memory.iter().any(|scan| line.contains(scan)))
+        .filter_map(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let after = |word| words.iter().position(|w| *w == word).map(|at| words[at + 1]);
+            after("using").or_else(|| after("on")).map(str::to_owned)
+        })
+        .collect()
+}
+
+async fn plan(client: &Client, walk: &Walk) -> String {
+    let Walk { name, sql, types, values, .. } = walk;
+    let prepare = format!("DEALLOCATE ALL; PREPARE walk({types}) AS {sql}");
+    client.batch_execute(&prepare).await.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+    let rows = client.simple_query(&format!("EXPLAIN EXECUTE walk({values})")).await.expect(name);
+    let mut lines = Vec::new();
+    for row in rows {
+        if let tokio_postgres::SimpleQueryMessage::Row(row) = row {
+            lines.push(row.get(0).expect("a line").to_owned());
+        }
+    }
+    lines.join("\n")
+}
+
+/// Tasks `from..=to`: waiting, or ended with dead index entries where they waited.
+async fn fill(client: &Client, from: u32, to: u32, ended: bool) {
+    let mut sql = format!(
+        "INSERT INTO taskflow.tasks(id, tenant, status, priority, queue, kind, run_at, max_attempts, \
+         lease_seconds, created_at, updated_at, version, title, unique_key, deadline_at, expires_at) \
+         SELECT i, 1, 0, i % 4, 'q' || i % 3, 'k', i, 5, 30, i, i, 1, 't', \
+         CASE WHEN i % 10 = 0 THEN 'key' || i END, CASE WHEN i % 10 = 1 THEN i END, \
+         CASE WHEN i % 10 = 2 THEN i END FROM generate_series({from}, {to}) AS i;"
+    );
+    if ended {
+        sql += "UPDATE taskflow.tasks SET status = 1, lease_until = run_at WHERE status = 0;\
+                UPDATE taskflow.tasks SET status = 2, lease_until = NULL WHERE status = 1;";
+    }
+    client.batch_execute(&sql).await.expect("fills");
+}
+
+async fn check(client: &Client, when: &str) {
+    for walk in walks() {
+        let plan = plan(client, &walk).await;
+        let read = read_by(&plan);
+        let allowed = walk.indexes.iter().map(|index| (*index).to_owned()).collect();
+        assert_eq!(read, allowed, "{} {when}:\n{plan}", walk.name);
+    }
+}
+
+#[tokio::test]
+async fn every_walk_keeps_its_index_whatever_the_statistics_say() {
+    let name = format!("tf_test_{}_plans", std::process::id());
+    let server = server(&url()).await;
+    server.batch_execute(&format!("CREATE DATABASE \"{name}\"")).await.expect("creates");
+    let options = Options { url: url(), pool_size: 4, pool_mode: PoolMode::Session };
+    let mut config = connect::config(&options, "plans").expect("a configuration");
+    config.dbname(&name);
+    migrate::migrate(&config).await.expect("migrates");
+    {
+        let (client, connection) = config.connect(NoTls).await.expect("connects");
+        tokio::spawn(async move { drop(connection.await) });
+        client
+            .batch_execute("ALTER TABLE taskflow.tasks SET (autovacuum_enabled = off)")
+            .await
+            .expect("alters");
+        check(&client, "on an empty table").await;
+        fill(&client, 1, 20_000, true).await;
+        check(&client, "never analyzed").await;
+        client.batch_execute("ANALYZE taskflow.tasks").await.expect("analyzes");
+        check(&client, "analyzed when nothing waited").await;
+        fill(&client, 20_001, 40_000, false).await;
+        check(&client, "analyzed before everything came").await;
+        client.batch_execute("ANALYZE taskflow.tasks").await.expect("analyzes");
+        check(&client, "analyzed when half of it waited").await;
+    }
+    let drop = format!("DROP DATABASE \"{name}\" WITH (FORCE)");
+    server.batch_execute(&drop).await.expect("drops");
+}
+
+async fn server(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("connects");
+    tokio::spawn(async move { drop(connection.await) });
+    client
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests have no configuration")]
+fn url() -> String {
+    std::env::var("TEST_DATABASE_URL")
+        .expect("this test needs PostgreSQL: run scripts/test, or set TEST_DATABASE_URL")
+}
