@@ -4,15 +4,37 @@ use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime};
 use taskflow_store::StoreError;
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{Client, Config, Connection, Error, Socket};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::{Failure, OpenError, chain};
 use crate::options::{Options, PoolMode};
 use crate::session::{LIMITS, PLANNER, Session};
+use crate::tls;
 
 /// How long a caller waits for a connection, and a connection for the server: what then is not there
 /// is answered with 503.
 const CONNECT: Duration = Duration::from_secs(5);
+
+/// How a server is reached.
+#[derive(Clone)]
+pub(crate) struct Server {
+    pub(crate) config: Config,
+    tls: MakeRustlsConnect,
+}
+
+impl Server {
+    /// A connection beside the pool; whoever drives it may ask with the client.
+    pub(crate) async fn connect(
+        &self,
+    ) -> Result<
+        (Client, Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>),
+        Error,
+    > {
+        self.config.connect(self.tls.clone()).await
+    }
+}
 
 /// The connections of one process.
 #[derive(Clone)]
@@ -22,10 +44,10 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    pub(crate) fn new(config: Config, options: &Options) -> Result<Self, OpenError> {
+    pub(crate) fn new(server: Server, options: &Options) -> Result<Self, OpenError> {
         let manager = Manager::from_config(
-            config,
-            NoTls,
+            server.config,
+            server.tls,
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
         let inner = deadpool_postgres::Pool::builder(manager)
@@ -54,9 +76,11 @@ impl Pool {
 }
 
 /// The settings of every connection of this process.
-pub(crate) fn config(options: &Options, name: &str) -> Result<Config, OpenError> {
-    let mut config: Config = options.url.parse().map_err(OpenError::Url)?;
+pub(crate) fn server(options: &Options, name: &str) -> Result<Server, OpenError> {
+    let wanted = tls::wanted(&options.url)?;
+    let mut config: Config = wanted.url.parse().map_err(OpenError::Url)?;
     config
+        .ssl_mode(wanted.mode)
         .application_name(name)
         .connect_timeout(CONNECT)
         .keepalives_idle(Duration::from_secs(10))
@@ -72,5 +96,5 @@ pub(crate) fn config(options: &Options, name: &str) -> Result<Config, OpenError>
         settings.push_str(" -c plan_cache_mode=force_generic_plan");
         config.options(settings.trim_start());
     }
-    Ok(config)
+    Ok(Server { config, tls: tls::connector(&wanted)? })
 }

@@ -12,6 +12,18 @@ pub enum OpenError {
         "DATABASE_URL is no PostgreSQL URL: write postgresql://user:password@host:5432/database"
     )]
     Url(#[source] Error),
+    /// An unknown `sslmode`.
+    #[error(
+        "sslmode in DATABASE_URL must be disable, prefer, require or verify-full \
+         (verify-ca is not supported: it does not look at the name)"
+    )]
+    SslMode,
+    /// Trusted certificates that nothing is checked against.
+    #[error("sslrootcert in DATABASE_URL needs sslmode=verify-full")]
+    RootsUnused,
+    /// The trusted certificates cannot be read.
+    #[error("the certificates that sslmode=verify-full in DATABASE_URL needs cannot be read")]
+    Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// No connection comes about.
     #[error(
         "the PostgreSQL database cannot be reached; check DATABASE_URL and that the server runs"

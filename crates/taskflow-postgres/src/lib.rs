@@ -23,6 +23,7 @@ mod rows;
 mod session;
 mod store;
 mod tasks;
+mod tls;
 mod work;
 mod writer;
 

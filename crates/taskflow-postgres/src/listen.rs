@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
-use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Notification};
+use tokio_postgres::{AsyncMessage, Client, Notification};
 
 use taskflow_core::{QueueName, Timestamp};
 
+use crate::connect::Server;
 use crate::error::chain;
 use crate::keeper::OwnPids;
 use crate::lanes::Lanes;
@@ -21,7 +22,7 @@ const AGAIN: Duration = Duration::from_millis(250);
 const LISTEN: &str = "LISTEN taskflow_ready; LISTEN taskflow_enqueued; LISTEN taskflow_lanes";
 
 pub(crate) struct Listener {
-    pub(crate) config: Config,
+    pub(crate) server: Server,
     pub(crate) hints: watch::Sender<u64>,
     pub(crate) lanes: Arc<Lanes>,
     pub(crate) look: Arc<Notify>,
@@ -43,7 +44,7 @@ impl Listener {
     }
 
     async fn listen(&self, fine: &mut bool) -> Result<(), tokio_postgres::Error> {
-        let (client, mut connection) = self.config.connect(NoTls).await?;
+        let (client, mut connection) = self.server.connect().await?;
         let mut messages =
             futures_util::stream::poll_fn(move |context| connection.poll_message(context));
         let mut listening = Box::pin(self.start(&client));

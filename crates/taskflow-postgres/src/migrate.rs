@@ -2,8 +2,9 @@
 //! It refuses a newer schema, and commits that would not be durable.
 
 use refinery::{Migration, Runner};
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::Client;
 
+use crate::connect::Server;
 use crate::error::OpenError;
 
 const STEPS: &[(&str, &str)] = &[
@@ -18,8 +19,8 @@ pub const SCHEMA: i32 = STEPS.len() as i32;
 const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('taskflow migration', 0))";
 
 /// Applies what is missing, on connections of its own.
-pub(crate) async fn migrate(config: &Config) -> Result<(), OpenError> {
-    let guard = connect(config).await?;
+pub(crate) async fn migrate(server: &Server) -> Result<(), OpenError> {
+    let guard = connect(server).await?;
     check_durable(&guard).await?;
     if found(&guard).await? == Some(SCHEMA) {
         return Ok(());
@@ -27,7 +28,7 @@ pub(crate) async fn migrate(config: &Config) -> Result<(), OpenError> {
     // Held by a transaction, which a pooler keeps on one connection, until the guard goes.
     guard.batch_execute("BEGIN").await.map_err(OpenError::Refused)?;
     guard.batch_execute(LOCK).await.map_err(OpenError::Refused)?;
-    let mut client = connect(config).await?;
+    let mut client = connect(server).await?;
     match found(&client).await? {
         Some(found) if found > SCHEMA => return Err(OpenError::TooNew { found, known: SCHEMA }),
         Some(found) if found == SCHEMA => return Ok(()),
@@ -47,9 +48,9 @@ pub(crate) async fn migrate(config: &Config) -> Result<(), OpenError> {
 }
 
 /// A connection that lives as long as its client.
-async fn connect(config: &Config) -> Result<Client, OpenError> {
+async fn connect(server: &Server) -> Result<Client, OpenError> {
     let (client, connection) =
-        config.connect(NoTls).await.map_err(|error| match error.as_db_error() {
+        server.connect().await.map_err(|error| match error.as_db_error() {
             Some(_) => OpenError::Refused(error),
             None => OpenError::Unreachable(Box::new(error)),
         })?;

@@ -24,9 +24,9 @@ pub struct Target(Session);
 impl Target {
     /// Opens a database, brings its schema up to date and begins.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
-        let config = connect::config(&options, "taskflow move")?;
-        migrate::migrate(&config).await?;
-        let pool = Pool::new(config, &options)?;
+        let server = connect::server(&options, "taskflow move")?;
+        migrate::migrate(&server).await?;
+        let pool = Pool::new(server, &options)?;
         let session = pool.take().await.map_err(|error| OpenError::Unreachable(Box::new(error)))?;
         session.begin().await.map_err(OpenError::Refused)?;
         Ok(Self(session))

@@ -137,11 +137,11 @@ async fn every_walk_keeps_its_index_whatever_the_statistics_say() {
     let server = server(&url()).await;
     server.batch_execute(&format!("CREATE DATABASE \"{name}\"")).await.expect("creates");
     let options = Options { url: url(), pool_size: 4, pool_mode: PoolMode::Session };
-    let mut config = connect::config(&options, "plans").expect("a configuration");
-    config.dbname(&name);
-    migrate::migrate(&config).await.expect("migrates");
+    let mut reached = connect::server(&options, "plans").expect("a configuration");
+    reached.config.dbname(&name);
+    migrate::migrate(&reached).await.expect("migrates");
     {
-        let (client, connection) = config.connect(NoTls).await.expect("connects");
+        let (client, connection) = reached.connect().await.expect("connects");
         tokio::spawn(async move { drop(connection.await) });
         client
             .batch_execute("ALTER TABLE taskflow.tasks SET (autovacuum_enabled = off)")

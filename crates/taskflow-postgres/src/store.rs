@@ -106,9 +106,9 @@ impl PostgresStore {
     /// Opens the database and brings its schema up to date. Needs a tokio runtime around it.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
         let name = connection_name();
-        let config = connect::config(&options, &name)?;
-        migrate::migrate(&config).await?;
-        let pool = Pool::new(config.clone(), &options)?;
+        let server = connect::server(&options, &name)?;
+        migrate::migrate(&server).await?;
+        let pool = Pool::new(server.clone(), &options)?;
         let lanes = Arc::new(Lanes::default());
         let clock = first_look(&pool, &lanes).await?;
         let (inserts, inserting) = batcher::channel();
@@ -132,7 +132,7 @@ impl PostgresStore {
         };
         let mut beside = vec![spawn(keeper.run())];
         if options.pool_mode == PoolMode::Session {
-            beside.push(spawn(Listener { config, hints: hint, lanes, look, own }.run()));
+            beside.push(spawn(Listener { server, hints: hint, lanes, look, own }.run()));
         }
         let quiet = Quiet::default();
         Ok(Self { pool, inserts, bound, works, changes, clock, hints, quiet, beside })

@@ -5,6 +5,7 @@
 
 mod databases;
 mod enqueue;
+mod tls;
 
 use databases::Databases;
 use taskflow_postgres::PoolMode;
