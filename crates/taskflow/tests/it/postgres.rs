@@ -4,11 +4,12 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 
-use crate::server::{Server, taskflow};
+use crate::server::{Process, Server, taskflow};
 
 /// A database of one test; dropped with it.
 struct Database {
@@ -277,5 +278,71 @@ async fn what_a_killed_node_held_is_rescued_by_another_when_its_lease_ends() {
     }
     assert_eq!(two.outcomes(id).await, ["lease_expired"]);
     drop(two);
+    database.drop().await;
+}
+
+/// A worker process on the database, with room for four tasks.
+fn worker(database: &Database, folder: &TempDir, name: &str) -> Process {
+    let url = database.url();
+    let settings =
+        [("DATABASE_URL", url.as_str()), ("WORKER_NAME", name), ("WORKER_CONCURRENCY", "4")];
+    let command = taskflow(folder.path(), &settings, &["worker"]);
+    Process::start(command, folder.path().join(format!("{name}.log")))
+}
+
+/// Waits until `worker` has something in hand.
+async fn busy(server: &Server, worker: &str) {
+    let begin = Instant::now();
+    loop {
+        let page = server.get("/api/v1/tasks?status=in_progress&limit=100").await.is(200);
+        if page.as_array().unwrap().iter().any(|task| task["worker"] == worker) {
+            return;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(20), "{worker} takes nothing");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn worker_processes_that_are_killed_or_stopped_longer_than_a_lease_lose_nothing() {
+    let database = Database::create().await;
+    let folder = TempDir::new().unwrap();
+    let server = database.server(&[("WORKER_ENABLED", "false")]).await;
+    let lease =
+        json!({"title": "t", "kind": "sleep", "payload": {"seconds": 0.1}, "lease_seconds": 1});
+    let mut tasks = Vec::new();
+    for _ in 0..200 {
+        tasks.push(server.create(lease.clone()).await);
+    }
+    let mut killed = worker(&database, &folder, "killed");
+    let stopped = worker(&database, &folder, "stopped");
+    busy(&server, "killed").await;
+    killed.signal(Signal::KILL);
+    busy(&server, "stopped").await;
+    stopped.signal(Signal::STOP);
+    let other = worker(&database, &folder, "other");
+    // What the two held is given to the third when the leases end; then the stopped one comes back.
+    let (mut retried, mut histories) = (0, Vec::new());
+    for id in tasks {
+        let task = server.until(id, "completed").await;
+        let mut outcomes = server.outcomes(id).await;
+        assert_eq!(outcomes.pop().as_deref(), Some("completed"), "{task:#}");
+        assert!(outcomes.iter().all(|outcome| outcome == "lease_expired"), "{outcomes:?}");
+        retried += usize::from(!outcomes.is_empty());
+        histories.push((id, server.get(&format!("/api/v1/tasks/{id}/attempts")).await.is(200)));
+    }
+    assert!((2..=8).contains(&retried), "{retried} tasks ran again, of at most 8 in two hands");
+    // It finishes nothing that it does not hold any more, and goes on.
+    drop(other);
+    stopped.signal(Signal::CONT);
+    let next =
+        server.create(json!({"title": "t", "kind": "sleep", "payload": {"seconds": 0}})).await;
+    assert_eq!(server.until(next, "completed").await["worker"], "stopped");
+    for (id, before) in histories {
+        assert_eq!(server.get(&format!("/api/v1/tasks/{id}/attempts")).await.is(200), before);
+    }
+    drop(killed);
+    drop(stopped);
+    drop(server);
     database.drop().await;
 }
