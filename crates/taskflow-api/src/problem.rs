@@ -64,6 +64,12 @@ pub const CODES: &[(&str, StatusCode, &str, &str)] = &[
         "The status cannot be set from the present one; `allowed` lists what can.",
     ),
     (
+        "not-ended",
+        StatusCode::CONFLICT,
+        "Not ended",
+        "The task runs, so it cannot run once more. Wait for its end, or cancel it first.",
+    ),
+    (
         "lease-lost",
         StatusCode::CONFLICT,
         "Lease lost",

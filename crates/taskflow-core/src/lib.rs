@@ -27,7 +27,7 @@ pub use fault::Fault;
 pub use json::Json;
 pub use lease::{Finish, LeaseToken, TokenHash};
 pub use name::{Kind, QueueName, WorkerName};
-pub use patch::{Pinned, TaskPatch};
+pub use patch::{Pinned, Plan, Refusal, TaskPatch};
 pub use retry::{RetryPolicy, Strategy};
 pub use status::{PendingReason, Priority, Status};
 pub use step::{Command, Illegal, Step, step};

@@ -5,7 +5,7 @@ use crate::fault::Fault;
 use crate::json::Json;
 use crate::retry::RetryPolicy;
 use crate::status::{Priority, Status};
-use crate::step::hard_end;
+use crate::step::{Command, Illegal, Step, hard_end, step};
 use crate::task::{State, Task};
 use crate::time::Timestamp;
 
@@ -40,6 +40,8 @@ pub struct TaskPatch {
     pub metadata: Option<Option<Json>>,
     /// New status, by a person.
     pub status: Option<Status>,
+    /// Runs a task that has ended once more; a pending one is left as it is, a running one refused.
+    pub rerun: bool,
     /// Fields that never change after creation: they must be what they are.
     pub pinned: Pinned,
 }
@@ -137,8 +139,27 @@ impl TaskPatch {
 }
 
 impl TaskPatch {
+    /// What this edit makes of `task` at `now`: fields first, then the status. All or nothing.
+    pub fn plan(&self, task: &Task, now: Timestamp) -> Result<Plan, Refusal> {
+        let faults = self.faults(task);
+        if !faults.is_empty() {
+            return Err(Refusal::Faults(faults));
+        }
+        let mut new = task.clone();
+        let fields = self.apply(&mut new, now);
+        let command = match self.rerun {
+            true => Command::Retry,
+            false => Command::Move(self.status.unwrap_or(new.state.status)),
+        };
+        let mut step =
+            step(new.id, &new.terms, &new.state, command, now).map_err(Refusal::Illegal)?;
+        self.reschedule(task.state.status, &mut step.state, now);
+        let revived = task.state.status.is_ended() && !step.state.status.is_ended();
+        Ok(Plan { task: new, step, fields, revived })
+    }
+
     /// A task that this edit sends back to waiting waits until the edit's own `run_at`.
-    pub fn reschedule(&self, was: Status, state: &mut State, now: Timestamp) {
+    fn reschedule(&self, was: Status, state: &mut State, now: Timestamp) {
         if was != Status::Pending
             && state.status == Status::Pending
             && let Some(run_at) = self.run_at
@@ -146,6 +167,28 @@ impl TaskPatch {
             state.run_at = run_at.max(now);
         }
     }
+}
+
+/// What an edit makes of a task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The task with its new fields; its state is not yet that of `step`.
+    pub task: Task,
+    /// The change of status.
+    pub step: Step,
+    /// Whether any field changed.
+    pub fields: bool,
+    /// Whether it had ended and lives again, so that its unique key must be free.
+    pub revived: bool,
+}
+
+/// Why an edit changes nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Refusal {
+    /// Fields that the task does not take.
+    Faults(Vec<Fault>),
+    /// A status that it cannot have.
+    Illegal(Illegal),
 }
 
 fn set<T: Clone + PartialEq>(field: &mut T, new: Option<&T>, changed: &mut bool) {

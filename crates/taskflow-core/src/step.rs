@@ -44,6 +44,8 @@ pub enum Command {
     Expire,
     /// A person sets the status.
     Move(Status),
+    /// A person wants an ended task to run once more.
+    Retry,
     /// A parent completed.
     Unblock,
     /// A parent failed or was cancelled.
@@ -70,6 +72,9 @@ pub enum Illegal {
     /// It may not start now, or nothing has run out.
     #[error("not due")]
     NotDue,
+    /// It runs, so it cannot run once more.
+    #[error("the task has not ended")]
+    NotEnded,
 }
 
 /// What a command makes of a task.
@@ -100,6 +105,10 @@ pub fn step(
         Command::Finish { token, finish } => task.finish(token, &finish),
         Command::Expire => task.expire(),
         Command::Move(to) => task.set(to),
+        Command::Retry => match state.status {
+            Status::InProgress => Err(Illegal::NotEnded),
+            _ => task.set(Status::Pending),
+        },
         Command::Unblock => task.unblock(),
         Command::ParentLost(parent) => task.parent_lost(parent),
     }

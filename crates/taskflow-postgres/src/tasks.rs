@@ -5,7 +5,8 @@ use std::collections::{BTreeSet, HashSet};
 use taskflow_core::limits::PAGE_BYTES_MAX;
 use taskflow_core::task::{OnConflict, UniqueKey};
 use taskflow_core::{
-    Attempt, Command, Json, NewTask, Priority, Status, Task, TaskId, TenantId, Timestamp, step,
+    Attempt, Command, Json, NewTask, Plan, Priority, Status, Step, Task, TaskId, TenantId,
+    Timestamp, step,
 };
 use taskflow_store::{Counts, Delete, Deleted, Edit, Edited, Filter, Inserted, Page, Ready, kept};
 use tokio_postgres::types::Type;
@@ -221,45 +222,35 @@ impl Desk<'_> {
 
     /// Edits one task.
     pub(crate) async fn edit(&mut self, edit: &Edit) -> Result<Edited, Failure> {
-        let Some(mut new) = self.whole(edit.id).await? else { return Ok(Edited::NotFound) };
-        if edit.if_version.is_some_and(|version| version != new.state.version) {
-            return Ok(Edited::Stale(new.state.version));
+        let Some(old) = self.whole(edit.id).await? else { return Ok(Edited::NotFound) };
+        if edit.if_version.is_some_and(|version| version != old.state.version) {
+            return Ok(Edited::Stale(old.state.version));
         }
-        let pinned = edit.patch.faults(&new);
-        if !pinned.is_empty() {
-            return Ok(Edited::Pinned(pinned));
-        }
-        let old = Hot::of(self.tenant, &new);
-        let changed = edit.patch.apply(&mut new, self.now);
-        let target = edit.patch.status.unwrap_or(new.state.status);
-        let command = Command::Move(target);
-        let mut stepped = match step(new.id, &new.terms, &new.state, command, self.now) {
-            Ok(stepped) => stepped,
-            Err(illegal) => return Ok(Edited::Refused(illegal)),
+        let Plan { task: mut new, step, fields, revived } = match edit.patch.plan(&old, self.now) {
+            Ok(plan) => plan,
+            Err(refusal) => return Ok(refusal.into()),
         };
-        edit.patch.reschedule(old.state.status, &mut stepped.state, self.now);
-        let live_again = old.state.status.is_ended() && !stepped.state.status.is_ended();
-        if live_again
+        if revived
             && let Some(key) = &new.unique_key
             && let Some(holder) = self.holder(new.queue.as_str(), key).await?
         {
             return Ok(Edited::KeyHeld(holder));
         }
-        if changed {
+        if fields {
             update_fields(self.session, &new).await?;
             if old.priority != new.priority {
-                self.count(&old, old.state.status, -1);
+                self.count(&Hot::of(self.tenant, &old), old.state.status, -1);
                 self.count(&Hot::of(self.tenant, &new), old.state.status, 1);
             }
         }
-        if changed || stepped.changed {
+        if fields || step.changed {
             let before = Hot { state: old.state, ..Hot::of(self.tenant, &new) };
             self.sit(before.clone());
-            let step = taskflow_core::Step { changed: true, ..stepped };
+            let step = Step { changed: true, ..step };
             self.write(&before, &step).await?;
             new.state = step.state;
         }
-        Ok(Edited::Done(new))
+        Ok(Edited::Done(Box::new(new)))
     }
 
     /// Deletes one task.

@@ -11,6 +11,8 @@ use taskflow_store::{Hints, Kinds, Ready};
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use crate::ends::Ends;
+
 /// What a claimer takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wish {
@@ -56,6 +58,8 @@ pub struct Bus {
     next_due: Mutex<Option<Timestamp>>,
     sooner: Notify,
     closing: CancellationToken,
+    /// Who waits for a task to end.
+    pub(crate) ends: Arc<Ends>,
 }
 
 impl Bus {

@@ -29,6 +29,9 @@ pub enum ServiceError {
         /// The wanted one.
         to: Status,
     },
+    /// It runs, so it cannot run once more.
+    #[error("task {0} has not ended")]
+    NotEnded(TaskId),
     /// The lease is not held any more.
     #[error("the lease on task {0} is not held by this token any more")]
     LeaseLost(TaskId),
@@ -74,6 +77,7 @@ impl ServiceError {
             Self::Invalid(_) => "invalid-input",
             Self::Stale { .. } => "stale-version",
             Self::IllegalTransition { .. } => "illegal-transition",
+            Self::NotEnded(_) => "not-ended",
             Self::LeaseLost(_) | Self::Cancelled(_) => "lease-lost",
             Self::KeyHeld(_) => "unique-key-held",
             Self::HasDependant { .. } => "has-dependants",

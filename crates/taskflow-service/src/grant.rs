@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::bus::Bus;
+use crate::work::ended;
 
 type Answer = Result<Synced, StoreError>;
 
@@ -28,6 +29,7 @@ pub(crate) async fn sync(
         let synced = grants.store.sync(tenant, sync, now).await;
         if let Ok(synced) = &synced {
             grants.bus.ready(&synced.ready, now);
+            grants.bus.ends.tell(ended(synced));
         }
         if let Err(Ok(unheard)) = answer.send(synced) {
             grants.give_back(unheard).await;

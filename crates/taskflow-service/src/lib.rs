@@ -7,6 +7,7 @@ pub mod actor;
 pub mod bus;
 pub mod clock;
 pub mod duties;
+mod ends;
 pub mod error;
 mod grant;
 pub mod readiness;

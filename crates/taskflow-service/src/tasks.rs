@@ -2,10 +2,12 @@
 //! It adds the actor's scope, the time and the wake-ups to what the store does.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use taskflow_core::{Attempt, Clock, Fault, Illegal, NewTask, TaskId};
 use taskflow_core::{Task, TaskPatch};
 use taskflow_store::{Answers, Counts, Delete, Deleted, Edit, Edited, Inserted, Page, Store};
+use tokio::time::Instant;
 
 use crate::actor::Actor;
 use crate::bus::Bus;
@@ -39,7 +41,9 @@ impl Tasks {
         let answers = self.store.insert(actor.tenant, vec![new], now).await?;
         self.bus.ready(&answers.ready, now);
         match one(answers)? {
-            Inserted::Created(task) | Inserted::Replaced { task, .. } => {
+            Inserted::Created(task) => Ok(Created { task: *task, new: true }),
+            Inserted::Replaced { task, cancelled } => {
+                self.bus.ends.tell(std::iter::once(cancelled));
                 Ok(Created { task: *task, new: true })
             }
             Inserted::Existing(task) => Ok(Created { task: *task, new: false }),
@@ -63,6 +67,28 @@ impl Tasks {
         tasks.into_iter().next().flatten().ok_or(ServiceError::NotFound(id))
     }
 
+    /// Reads a task as soon as it has ended, or after `wait` as it is then.
+    pub async fn wait(
+        &self,
+        actor: Actor,
+        id: TaskId,
+        wait: Duration,
+    ) -> Result<Task, ServiceError> {
+        let until = Instant::now() + wait;
+        let mut place = self.bus.ends.park(id).ok_or(ServiceError::TooManyWaiters)?;
+        loop {
+            let task = self.get(actor, id).await?;
+            if task.state.status.is_ended() {
+                return Ok(task);
+            }
+            tokio::select! {
+                () = place.due() => {}
+                () = tokio::time::sleep_until(until) => return self.get(actor, id).await,
+                () = self.bus.closed() => return Ok(task),
+            }
+        }
+    }
+
     /// One page of tasks, newest first.
     pub async fn list(&self, actor: Actor, page: Page) -> Result<Vec<Task>, ServiceError> {
         Ok(self.store.list(actor.tenant, page).await?)
@@ -81,12 +107,18 @@ impl Tasks {
         let answers = self.store.edit(actor.tenant, vec![edit], now).await?;
         self.bus.ready(&answers.ready, now);
         match one(answers)? {
-            Edited::Done(task) => Ok(*task),
+            Edited::Done(task) => {
+                if task.state.status.is_ended() {
+                    self.bus.ends.tell(std::iter::once(id));
+                }
+                Ok(*task)
+            }
             Edited::NotFound => Err(ServiceError::NotFound(id)),
             Edited::Stale(version) => Err(ServiceError::Stale { id, version }),
             Edited::Refused(Illegal::Transition { from, to }) => {
                 Err(ServiceError::IllegalTransition { from, to })
             }
+            Edited::Refused(Illegal::NotEnded) => Err(ServiceError::NotEnded(id)),
             Edited::Refused(_) => Err(ServiceError::LeaseLost(id)),
             Edited::Pinned(faults) => Err(ServiceError::Invalid(faults)),
             Edited::KeyHeld(holder) => Err(ServiceError::KeyHeld(holder)),
@@ -103,7 +135,10 @@ impl Tasks {
         let now = self.clock.now();
         let answers = self.store.delete(actor.tenant, vec![Delete { id, if_version }], now).await?;
         match one(answers)? {
-            Deleted::Done => Ok(()),
+            Deleted::Done => {
+                self.bus.ends.tell(std::iter::once(id));
+                Ok(())
+            }
             Deleted::NotFound => Err(ServiceError::NotFound(id)),
             Deleted::Stale(version) => Err(ServiceError::Stale { id, version }),
             Deleted::HasDependant(child) => Err(ServiceError::HasDependant { id, child }),

@@ -139,6 +139,7 @@ impl Work {
         let now = self.clock.now();
         let synced = self.store.sync(actor.tenant, sync, now).await?;
         self.bus.ready(&synced.ready, now);
+        self.bus.ends.tell(ended(&synced));
         Ok(synced)
     }
 
@@ -175,4 +176,12 @@ impl Work {
             Some(Extended::NotFound) | None => Err(ServiceError::NotFound(id)),
         }
     }
+}
+
+/// The tasks that a sync ended.
+pub(crate) fn ended(synced: &Synced) -> impl Iterator<Item = TaskId> {
+    synced.finished.iter().filter_map(|finished| match finished {
+        Finished::Done(receipt) if receipt.status.is_ended() => Some(receipt.id),
+        _ => None,
+    })
 }

@@ -4,7 +4,8 @@ use rusqlite::{Connection, Error, OptionalExtension, params};
 use taskflow_core::limits::PAGE_BYTES_MAX;
 use taskflow_core::task::{OnConflict, UniqueKey};
 use taskflow_core::{
-    Attempt, Command, Json, NewTask, Priority, Status, Task, TaskId, TenantId, Timestamp, step,
+    Attempt, Command, Json, NewTask, Plan, Priority, Status, Step, Task, TaskId, TenantId,
+    Timestamp, step,
 };
 use taskflow_store::{Counts, Delete, Deleted, Edit, Edited, Filter, Inserted, Page, kept};
 
@@ -139,42 +140,32 @@ impl Act<'_> {
 
     /// Edits one task.
     pub(crate) fn edit(&mut self, edit: &Edit) -> Result<Edited, Error> {
-        let Some(mut new) = task(self.connection, self.tenant, edit.id)? else {
+        let Some(old) = task(self.connection, self.tenant, edit.id)? else {
             return Ok(Edited::NotFound);
         };
-        if edit.if_version.is_some_and(|version| version != new.state.version) {
-            return Ok(Edited::Stale(new.state.version));
+        if edit.if_version.is_some_and(|version| version != old.state.version) {
+            return Ok(Edited::Stale(old.state.version));
         }
-        let pinned = edit.patch.faults(&new);
-        if !pinned.is_empty() {
-            return Ok(Edited::Pinned(pinned));
-        }
-        let old = Hot::of(&new);
-        let changed = edit.patch.apply(&mut new, self.now);
-        let target = edit.patch.status.unwrap_or(new.state.status);
-        let command = Command::Move(target);
-        let mut stepped = match step(new.id, &new.terms, &new.state, command, self.now) {
-            Ok(stepped) => stepped,
-            Err(illegal) => return Ok(Edited::Refused(illegal)),
+        let Plan { task: mut new, step, fields, revived } = match edit.patch.plan(&old, self.now) {
+            Ok(plan) => plan,
+            Err(refusal) => return Ok(refusal.into()),
         };
-        edit.patch.reschedule(old.state.status, &mut stepped.state, self.now);
-        let live_again = old.state.status.is_ended() && !stepped.state.status.is_ended();
-        if live_again
+        if revived
             && let Some(key) = &new.unique_key
             && let Some(holder) = self.holder(new.queue.as_str(), key)?
         {
             return Ok(Edited::KeyHeld(holder));
         }
-        if changed {
+        if fields {
             update_fields(self.connection, &new)?;
             if old.priority != new.priority {
-                self.memory.count(self.lane(&old, old.state.status), -1);
+                self.memory.count(self.lane(&Hot::of(&old), old.state.status), -1);
                 self.memory.count(self.lane(&Hot::of(&new), old.state.status), 1);
             }
         }
-        if changed || stepped.changed {
+        if fields || step.changed {
             let before = Hot { state: old.state, ..Hot::of(&new) };
-            let step = taskflow_core::Step { changed: true, ..stepped };
+            let step = Step { changed: true, ..step };
             self.write(&before, &step)?;
             new.state = step.state;
         }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use taskflow_core::{
-    Attempt, Fault, Illegal, NewTask, Status, Task, TaskId, TaskPatch, TenantId, Timestamp,
+    Attempt, Fault, Illegal, NewTask, Refusal, Status, Task, TaskId, TaskPatch, TenantId, Timestamp,
 };
 
 use crate::{Answers, Page, StoreError};
@@ -56,6 +56,15 @@ pub enum Edited {
     Pinned(Vec<Fault>),
     /// Another live task holds the unique key that a retry would take again; nothing changed.
     KeyHeld(TaskId),
+}
+
+impl From<Refusal> for Edited {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Faults(faults) => Self::Pinned(faults),
+            Refusal::Illegal(illegal) => Self::Refused(illegal),
+        }
+    }
 }
 
 /// Deletion of one task.

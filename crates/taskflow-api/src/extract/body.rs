@@ -38,6 +38,27 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     }
 }
 
+/// What a route takes that needs nothing to be said: no body at all, or `{}`.
+pub(crate) struct NoBody;
+
+/// `{}`.
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+impl<S: Send + Sync> FromRequest<S> for NoBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        if http_body::Body::is_end_stream(request.body()) {
+            return Ok(Self);
+        }
+        read::<Object<Nothing>>(request, BODY_BYTES_MAX).await.map(|_| Self)
+    }
+}
+
+impl OperationInput for NoBody {}
+
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for LargeBody<T> {
     type Rejection = Problem;
 

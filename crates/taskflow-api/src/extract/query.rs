@@ -17,6 +17,8 @@ pub(crate) struct Query<T>(pub T);
 pub(crate) trait FromPairs: Sized {
     /// The names that it knows.
     const NAMES: &'static [&'static str];
+    /// Whether other names are refused. The earlier service's read of one task passed over them.
+    const STRICT: bool = true;
     /// Reads decoded pairs; every fault at once.
     fn from_pairs(pairs: &[(String, String)]) -> Result<Self, Vec<Fault>>;
 }
@@ -30,6 +32,9 @@ impl<T: FromPairs, S: Send + Sync> FromRequestParts<S> for Query<T> {
         for (i, (name, _)) in pairs.iter().enumerate() {
             let at = format!("?{name}");
             if !T::NAMES.contains(&name.as_str()) {
+                if !T::STRICT {
+                    continue;
+                }
                 let message = format!("is not known; known are {}", T::NAMES.join(", "));
                 faults.push(Fault::new(at, "unknown-parameter", message));
             } else if pairs[..i].iter().any(|(earlier, _)| earlier == name) {

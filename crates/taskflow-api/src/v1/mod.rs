@@ -8,6 +8,7 @@ pub(crate) mod health;
 pub(crate) mod reply;
 pub(crate) mod sync;
 pub(crate) mod tasks;
+pub(crate) mod turn;
 pub(crate) mod update;
 pub(crate) mod view;
 pub(crate) mod words;

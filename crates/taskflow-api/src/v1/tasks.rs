@@ -1,6 +1,7 @@
 //! Tasks: the earlier service's routes and what producers need. Work on them is in `work.rs`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aide::axum::ApiRouter;
 use aide::axum::routing::{get_with, post_with};
@@ -9,7 +10,7 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
 use taskflow_core as core;
-use taskflow_core::limits::{PAGE_DEFAULT, PAGE_MAX, SKIP_MAX};
+use taskflow_core::limits::{PAGE_DEFAULT, PAGE_MAX, SKIP_MAX, WAIT_SECONDS_MAX};
 use taskflow_core::{Clock, Fault};
 use taskflow_service::Actor;
 use taskflow_service::tasks::Tasks;
@@ -49,7 +50,8 @@ pub(crate) fn router() -> ApiRouter<ApiState> {
         .api_route(
             "/tasks/{task_id}",
             get_with(get, |op| {
-                problems(document(op, "get_task", "Tasks", "Read a task"), &[404, 422])
+                let op = document(op, "get_task", "Tasks", "Read a task, or wait for its end");
+                problems(op, &[400, 404, 422, 429])
             })
             .put_with(update, |op| {
                 let op = document(op, "update_task", "Tasks", "Change a task's fields or status");
@@ -98,8 +100,12 @@ async fn get(
     State(tasks): State<Tasks>,
     State(clock): State<Arc<dyn Clock>>,
     TaskPath(id): TaskPath,
+    Query(query): Query<GetQuery>,
 ) -> Answer<TaskView<'static>> {
-    let task = tasks.get(Actor::DEFAULT, id).await?;
+    let task = match query.wait {
+        Some(wait) => tasks.wait(Actor::DEFAULT, id, wait).await?,
+        None => tasks.get(Actor::DEFAULT, id).await?,
+    };
     Ok(Reply::ok(&view(&task, clock.now()))?.etag(task.state.version))
 }
 
@@ -141,6 +147,32 @@ async fn list(
     let tasks = tasks.list(Actor::DEFAULT, page).await?;
     let now = clock.now();
     Reply::ok(&tasks.iter().map(|task| view(task, now)).collect::<Vec<_>>())
+}
+
+/// Whether to wait.
+#[derive(Debug, Default, serde::Deserialize, JsonSchema)]
+#[schemars(inline)]
+struct GetQuery {
+    /// Answer when the task has ended, or after so many seconds as it is then.
+    #[serde(default)]
+    #[schemars(with = "f64", range(min = 0, max = 60))]
+    wait: Option<Duration>,
+}
+
+impl FromPairs for GetQuery {
+    const NAMES: &'static [&'static str] = &["wait"];
+    const STRICT: bool = false;
+
+    fn from_pairs(pairs: &[(String, String)]) -> Result<Self, Vec<Fault>> {
+        let Some((_, value)) = pairs.iter().find(|(name, _)| name == "wait") else {
+            return Ok(Self::default());
+        };
+        let seconds: Option<f64> = value.parse().ok();
+        match seconds.filter(|seconds| (0.0..=WAIT_SECONDS_MAX).contains(seconds)) {
+            Some(seconds) => Ok(Self { wait: Some(Duration::from_secs_f64(seconds)) }),
+            None => Err(vec![Fault::new("?wait", "out-of-range", "must be 0 to 60 seconds")]),
+        }
+    }
 }
 
 /// Which tasks to list.

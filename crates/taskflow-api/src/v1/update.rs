@@ -178,6 +178,7 @@ impl UpdateTask {
             tags,
             metadata: has_metadata.then_some(metadata),
             status: self.status.map(Into::into),
+            rerun: false,
             pinned: Pinned {
                 queue: self.queue,
                 kind: self.kind,

@@ -2,6 +2,7 @@
 
 mod editing;
 mod status;
+mod turn;
 
 use serde_json::{Value, json};
 

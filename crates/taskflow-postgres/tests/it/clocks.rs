@@ -2,7 +2,6 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use taskflow_core::Clock;
 use taskflow_postgres::{Options, PoolMode, PostgresStore};
 use taskflow_store::Store;
 

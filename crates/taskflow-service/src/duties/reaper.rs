@@ -38,6 +38,8 @@ impl Duty for Reaper {
     async fn tick(&mut self, now: Timestamp) -> Result<Duration, ServiceError> {
         let expired = self.store.expire(now, SWEEP_MAX).await?;
         self.bus.ready(&expired.ready, now);
+        let ended = expired.items.iter().filter(|task| task.status.is_ended());
+        self.bus.ends.tell(ended.map(|task| task.id));
         for task in &expired.items {
             tracing::info!(
                 task.id = task.id.get(),

@@ -183,3 +183,24 @@ fn what_a_store_cannot_do_has_a_stable_code() {
     assert_eq!(code(StoreError::Failed(cause())), "internal-error");
     assert_eq!(code(StoreError::Corrupt("odd".into())), "internal-error");
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_an_end_leaves_nothing_behind() {
+    let stage = Stage::simulated(NEVER);
+    let ends = &stage.services.bus.ends;
+    let task = stage.services.tasks.create(ME, stage.new_task("a")).await.unwrap().task;
+    let wait = || stage.services.tasks.wait(ME, task.id, LONG);
+    let (one, two, ()) = tokio::join!(wait(), wait(), async {
+        tokio::task::yield_now().await;
+        assert_eq!(ends.waiting(), (2, 1));
+        edit(&stage, task.id, to(Status::Failed)).await.unwrap();
+    });
+    assert_eq!(one.unwrap(), two.unwrap());
+    assert_eq!(ends.waiting(), (0, 0));
+    let gone = tokio::time::timeout(Duration::from_millis(1), async {
+        let other = stage.services.tasks.create(ME, stage.new_task("b")).await.unwrap().task;
+        stage.services.tasks.wait(ME, other.id, LONG).await
+    });
+    assert!(gone.await.is_err());
+    assert_eq!(ends.waiting(), (0, 0), "who goes away leaves");
+}

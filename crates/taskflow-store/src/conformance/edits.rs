@@ -299,3 +299,26 @@ pub async fn max_attempts_cannot_fall_below_what_is_used(h: &dyn Harness) {
     stage.change(patch(task.id, attempts(2))).await;
     assert_eq!(stage.read(task.id).await.terms.max_attempts, 2);
 }
+
+/// A retry is for what has ended: a pending task is left as it is, a running one keeps running.
+pub async fn a_rerun_takes_only_what_has_ended(h: &dyn Harness) {
+    let stage = Stage::open(h).await;
+    let rerun = |id| patch(id, TaskPatch { rerun: true, ..TaskPatch::default() });
+    for end in [Status::Completed, Status::Failed, Status::Cancelled] {
+        let task = stage.task("ended").await;
+        stage.set(task.id, end).await;
+        stage.pass(1.0);
+        let Edited::Done(again) = stage.change(rerun(task.id)).await else {
+            panic!("{end:?} is retried")
+        };
+        assert_eq!((again.state.status, again.state.run_at), (Status::Pending, stage.now()));
+        assert_eq!((again.state.ended_at, again.state.cancel_reason.clone()), (None, None));
+        assert_eq!(stage.change(rerun(task.id)).await, Edited::Done(again.clone()));
+        stage.set(task.id, Status::Cancelled).await;
+    }
+    stage.task("running").await;
+    let held = stage.take().await;
+    assert_eq!(stage.change(rerun(held.task.id)).await, Edited::Refused(Illegal::NotEnded));
+    assert_eq!(stage.read(held.task.id).await, held.task);
+    assert_eq!(stage.change(rerun(id(9999))).await, Edited::NotFound);
+}

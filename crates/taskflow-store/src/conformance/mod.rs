@@ -61,6 +61,7 @@ macro_rules! conformance {
                 a_retry_may_wait_until_the_edit_s_run_at
                 an_edited_deadline_binds_the_running_attempt
                 max_attempts_cannot_fall_below_what_is_used
+                a_rerun_takes_only_what_has_ended
             }
             claims {
                 a_claim_hands_out_a_lease

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use taskflow_core::task::OnConflict;
 use taskflow_core::{
-    Attempt, Command, NewTask, QueueName, Status, Task, TaskId, TenantId, Timestamp, step,
+    Attempt, Command, NewTask, Plan, QueueName, Status, Task, TaskId, TenantId, Timestamp,
 };
 
 use super::{Model, Row, Tables, attempts};
@@ -89,19 +89,10 @@ impl Tables {
         if edit.if_version.is_some_and(|version| version != task.state.version) {
             return Edited::Stale(task.state.version);
         }
-        let faults = edit.patch.faults(task);
-        if !faults.is_empty() {
-            return Edited::Pinned(faults);
-        }
-        let mut next = task.clone();
-        edit.patch.apply(&mut next, now);
-        let to = edit.patch.status.unwrap_or(next.state.status);
-        let mut step = match step(next.id, &next.terms, &next.state, Command::Move(to), now) {
-            Ok(step) => step,
-            Err(illegal) => return Edited::Refused(illegal),
+        let Plan { task: next, step, revived, .. } = match edit.patch.plan(task, now) {
+            Ok(plan) => plan,
+            Err(refusal) => return refusal.into(),
         };
-        edit.patch.reschedule(task.state.status, &mut step.state, now);
-        let revived = task.state.status.is_ended() && !to.is_ended();
         if revived
             && let Some(key) = &task.unique_key
             && let Some(holder) = self.holder(scope, &task.queue, key)

@@ -314,7 +314,7 @@ async fn worker_processes_that_are_killed_or_stopped_longer_than_a_lease_lose_no
     for _ in 0..200 {
         tasks.push(server.create(lease.clone()).await);
     }
-    let mut killed = worker(&database, &folder, "killed");
+    let killed = worker(&database, &folder, "killed");
     let stopped = worker(&database, &folder, "stopped");
     busy(&server, "killed").await;
     killed.signal(Signal::KILL);

@@ -44,6 +44,7 @@ pub(super) struct Change {
     pub(super) bounds: Option<Bounds>,
     pub(super) queue: Option<u8>,
     pub(super) status: Option<Status>,
+    pub(super) rerun: bool,
 }
 
 /// A short time, now and then a long one or the shortest.
@@ -150,8 +151,9 @@ pub(super) fn change() -> impl Strategy<Value = Change> {
         rarely(bounds()),
         prop_oneof![12 => Just(None), 1 => (0..2_u8).prop_map(Some)],
         status,
+        prop_oneof![6 => Just(false), 1 => Just(true)],
     )
-        .prop_map(|(title, priority, payload, run_in, bounds, queue, status)| Change {
+        .prop_map(|(title, priority, payload, run_in, bounds, queue, status, rerun)| Change {
             title,
             priority,
             payload,
@@ -159,6 +161,7 @@ pub(super) fn change() -> impl Strategy<Value = Change> {
             bounds,
             queue,
             status,
+            rerun,
         })
 }
 

@@ -239,6 +239,7 @@ impl Pair {
             expires_at: terms.as_ref().map(|terms| terms.expires_at),
             lease_seconds: terms.as_ref().map(|terms| terms.lease_seconds),
             status: change.status,
+            rerun: change.rerun,
             pinned: Pinned { queue, ..Pinned::default() },
             ..TaskPatch::default()
         }
