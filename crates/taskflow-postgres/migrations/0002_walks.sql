@@ -10,6 +10,11 @@ CREATE INDEX tasks_listed ON taskflow.tasks((tenant * 32 + status * 4 + priority
 ALTER TABLE taskflow.task_count_deltas ADD COLUMN id bigint GENERATED ALWAYS AS IDENTITY;
 CREATE INDEX task_count_deltas_id ON taskflow.task_count_deltas(id);
 
+-- A lane may stand twice: a unique index would let a node wait for an application's open transaction that
+-- was the first to use a queue.
+ALTER TABLE taskflow.lanes DROP CONSTRAINT lanes_pkey;
+CREATE INDEX lanes_key ON taskflow.lanes(tenant, queue, kind);
+
 -- Creates a task inside the caller's own transaction: it exists when that commits, and wakes workers
 -- then, telling them from which second on to look. The same rules and defaults as POST /api/v1/tasks;
 -- answers the id.
@@ -107,7 +112,7 @@ BEGIN
     END IF;
     IF NOT EXISTS (SELECT FROM taskflow.lanes AS l WHERE l.tenant = 1 AND l.queue = enqueue.queue
         AND l.kind = enqueue.kind) THEN
-        INSERT INTO taskflow.lanes VALUES (1, enqueue.queue, enqueue.kind) ON CONFLICT DO NOTHING;
+        INSERT INTO taskflow.lanes VALUES (1, enqueue.queue, enqueue.kind);
         PERFORM pg_notify('taskflow_lanes', '');
     END IF;
     INSERT INTO taskflow.tasks(id, tenant, status, priority, queue, kind, run_at, max_attempts,
@@ -120,6 +125,6 @@ BEGIN
     RETURNING id INTO born;
     INSERT INTO taskflow.task_count_deltas(tenant, status, queue, kind, priority, n)
         VALUES (1, 0, enqueue.queue, enqueue.kind, rank, 1);
-    PERFORM pg_notify('taskflow_enqueued', start_us / 1000000 || ' ' || enqueue.queue);
+    PERFORM pg_notify('taskflow_enqueued', start_us / 1000000 || ' 1 ' || enqueue.queue);
     RETURN born;
 END $$;

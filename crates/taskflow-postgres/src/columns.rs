@@ -56,7 +56,7 @@ const INSERT: &str = "WITH born AS (INSERT INTO taskflow.tasks(id, tenant, statu
      counted AS (INSERT INTO taskflow.task_count_deltas(tenant, status, queue, kind, priority, n) \
      SELECT * FROM unnest($22::int8[], $23::int2[], $24::text[], $25::text[], $26::int2[], \
      $27::int8[])), \
-     told AS MATERIALIZED (SELECT pg_notify('taskflow_ready', queue) FROM unnest($28::text[]) queue) \
+     told AS MATERIALIZED (SELECT pg_notify('taskflow_ready', word) FROM unnest($28::text[]) word) \
      SELECT id, (SELECT count(*) FROM told) FROM born";
 
 impl<'a> Births<'a> {
@@ -85,15 +85,15 @@ impl<'a> Births<'a> {
         self.payload.push(task.payload.as_ref().map(Json::as_str));
     }
 
-    /// Inserts them with what they add to the counts, and wakes the other nodes for `ready` queues.
+    /// Inserts them with what they add to the counts, and tells the other nodes these words.
     /// The ids are in the order of the tasks.
     pub(crate) async fn insert(
         &self,
         session: &Session,
         deltas: &Deltas<'_>,
-        ready: &[&str],
+        told: &[String],
     ) -> Result<Vec<TaskId>, Failure> {
-        let params = self.params(deltas, &ready);
+        let params = self.params(deltas, &told);
         let rows = session.query(INSERT, &params).await?;
         let mut ids: Vec<i64> = rows.iter().map(|row| get(row, 0)).collect::<Result<_, _>>()?;
         // The sequence is asked in the order of the tasks, so the smallest is the first one's.
@@ -103,25 +103,27 @@ impl<'a> Births<'a> {
 }
 
 impl Births<'_> {
-    /// Inserts them with ids that they have already.
+    /// Inserts them with ids and statuses that they have already.
     pub(crate) async fn insert_as(
         &self,
         session: &Session,
         ids: &[i64],
+        statuses: &[i16],
         deltas: &Deltas<'_>,
     ) -> Result<(), Failure> {
         let sql = INSERT
-            .replace("SELECT nextval('taskflow.task_ids'), tenant", "SELECT id, tenant")
-            .replace("unnest($1::int8[],", "unnest($29::int8[], $1::int8[],")
-            .replace("AS new(tenant,", "AS new(id, tenant,");
-        let nobody: &[&str] = &[];
+            .replace("SELECT nextval('taskflow.task_ids'), tenant, 0", "SELECT id, tenant, status")
+            .replace("unnest($1::int8[],", "unnest($29::int8[], $30::int2[], $1::int8[],")
+            .replace("AS new(tenant,", "AS new(id, status, tenant,");
+        let nobody: &[String] = &[];
         let mut params = self.params(deltas, &nobody);
         params.push((&ids, Type::INT8_ARRAY));
+        params.push((&statuses, Type::INT2_ARRAY));
         session.query(&sql, &params).await?;
         Ok(())
     }
 
-    fn params<'p>(&'p self, deltas: &'p Deltas<'_>, ready: &'p &[&'p str]) -> Vec<Param<'p>> {
+    fn params<'p>(&'p self, deltas: &'p Deltas<'_>, told: &'p &[String]) -> Vec<Param<'p>> {
         vec![
             (&self.tenant, Type::INT8_ARRAY),
             (&self.priority, Type::INT2_ARRAY),
@@ -150,7 +152,7 @@ impl Births<'_> {
             (&deltas.kind, Type::TEXT_ARRAY),
             (&deltas.priority, Type::INT2_ARRAY),
             (&deltas.n, Type::INT8_ARRAY),
-            (ready, Type::TEXT_ARRAY),
+            (told, Type::TEXT_ARRAY),
         ]
     }
 }

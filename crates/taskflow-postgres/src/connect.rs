@@ -25,6 +25,18 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// The same without this program's time limits: a migration takes as long as it takes.
+    pub(crate) fn patient(&self) -> Self {
+        let mut patient = self.clone();
+        let settings = patient.config.get_options().unwrap_or_default().to_owned();
+        let unlimited = LIMITS.iter().filter(|(name, _)| name.ends_with("timeout"));
+        let unlimited: Vec<String> = unlimited.map(|(name, _)| format!("-c {name}=0")).collect();
+        if !settings.is_empty() {
+            patient.config.options(format!("{settings} {}", unlimited.join(" ")));
+        }
+        patient
+    }
+
     /// A connection beside the pool; whoever drives it may ask with the client.
     pub(crate) async fn connect(
         &self,
@@ -41,29 +53,32 @@ impl Server {
 pub(crate) struct Pool {
     inner: deadpool_postgres::Pool,
     mode: PoolMode,
+    tls: MakeRustlsConnect,
 }
 
 impl Pool {
-    pub(crate) fn new(server: Server, options: &Options) -> Result<Self, OpenError> {
+    /// A pool of at most `size` connections.
+    pub(crate) fn new(server: Server, options: &Options, size: u32) -> Result<Self, OpenError> {
+        let tls = server.tls.clone();
         let manager = Manager::from_config(
             server.config,
             server.tls,
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
         let inner = deadpool_postgres::Pool::builder(manager)
-            .max_size(options.pool_size as usize)
+            .max_size(size as usize)
             .wait_timeout(Some(CONNECT))
             .create_timeout(Some(CONNECT))
             .recycle_timeout(Some(CONNECT))
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| OpenError::Unreachable(Box::new(error)))?;
-        Ok(Self { inner, mode: options.pool_mode })
+        Ok(Self { inner, mode: options.pool_mode, tls })
     }
 
     /// A connection, within a bounded time.
     pub(crate) async fn take(&self) -> Result<Session, PoolError> {
-        Ok(Session::new(self.inner.get().await?, self.mode))
+        Ok(Session::new(self.inner.get().await?, self.mode, self.tls.clone()))
     }
 
     /// The same; a failure is logged here and told as the contract tells it.

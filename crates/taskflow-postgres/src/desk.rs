@@ -1,7 +1,7 @@
 //! What an open transaction works on: the locked tasks, their steps, and what follows from them
 //! (counts, history, tasks that waited). The rules are `core::step`'s; rows are written in bulk.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use taskflow_core::{
     Attempt, Command, Kind, Priority, QueueName, State, Status, Step, Task, TaskId, TenantId,
@@ -13,6 +13,7 @@ use tokio_postgres::types::Type;
 use crate::columns::{Births, Deltas, History, States};
 use crate::error::Failure;
 use crate::lanes::Lanes;
+use crate::listen::told;
 use crate::rows::{self, Hot, get, hot_columns};
 use crate::session::Session;
 
@@ -190,6 +191,17 @@ impl<'a> Desk<'a> {
         self.ready.insert(task.id, ready);
     }
 
+    /// Notes that a waiting task stands in another line from now on, where nobody looks so far back.
+    pub(crate) fn moved(&mut self, task: &Hot) {
+        let state = &task.state;
+        if state.status == Status::Pending && state.blocked_by == 0 {
+            let (queue, kind) = (task.queue.clone(), task.kind.clone());
+            let ready = Ready { queue, kind, run_at: state.run_at };
+            self.lanes.lower(self.tenant, std::slice::from_ref(&ready));
+            self.told.push((self.tenant, ready));
+        }
+    }
+
     pub(crate) fn count(&mut self, of: &Hot, status: Status, by: i64) {
         let lane = Lane {
             tenant: self.tenant,
@@ -209,13 +221,17 @@ impl<'a> Desk<'a> {
     }
 
     /// Tells the tasks that wait for `parent` how it ended, and theirs when they end by it, nearest
-    /// first. A loop with its own queue: a chain may be as long as there are tasks.
+    /// first. A few statements however many they are: a chain may be as long as there are tasks.
     async fn resolve(&mut self, parent: TaskId, end: Status) -> Result<(), Failure> {
+        let mut waiting = self.waiting(parent, end).await?;
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let (mut parents, mut lost) = (Vec::new(), Vec::new());
         let mut ends = VecDeque::from([(parent, end)]);
         while let Some((parent, end)) = ends.pop_front() {
-            let children = self.take_children(parent).await?;
-            self.lock(&children).await?;
-            for child in children {
+            parents.push(parent.get());
+            for child in waiting.remove(&parent).unwrap_or_default() {
                 let Some(hot) = self.hot(child).await? else { continue };
                 let command = match end {
                     Status::Completed => Command::Unblock,
@@ -227,24 +243,48 @@ impl<'a> Desk<'a> {
                 self.place(child, &step.state);
                 self.account(&hot, &step.state);
                 if step.state.status.is_ended() {
-                    self.leave(child).await?;
+                    lost.push(child.get());
                     ends.push_back((child, step.state.status));
                 }
             }
         }
+        let sql = "DELETE FROM taskflow.waits WHERE parent = ANY($1)";
+        self.session.query(sql, &[(&parents, Type::INT8_ARRAY)]).await?;
+        if !lost.is_empty() {
+            let sql = "DELETE FROM taskflow.waits WHERE child = ANY($1)";
+            self.session.query(sql, &[(&lost, Type::INT8_ARRAY)]).await?;
+        }
+        for id in parents.into_iter().filter_map(TaskId::new) {
+            self.children.insert(id, Vec::new());
+        }
         Ok(())
     }
 
-    async fn take_children(&mut self, parent: TaskId) -> Result<Vec<TaskId>, Failure> {
-        let waiting = match self.children.insert(parent, Vec::new()) {
-            Some(known) => known,
-            None => children(self.session, &[parent]).await?.remove(&parent).unwrap_or_default(),
-        };
-        if !waiting.is_empty() {
-            let sql = "DELETE FROM taskflow.waits WHERE parent = $1";
-            self.session.query(sql, &[(&parent.get(), Type::INT8)]).await?;
+    /// Who waits for `parent`, and when it is lost who waits for those, and so on: all of them locked
+    /// before any edge is touched, the way that every other transaction goes.
+    async fn waiting(
+        &mut self,
+        parent: TaskId,
+        end: Status,
+    ) -> Result<HashMap<TaskId, Vec<TaskId>>, Failure> {
+        if self.children.get(&parent).is_some_and(Vec::is_empty) {
+            return Ok(HashMap::new());
         }
-        Ok(waiting)
+        loop {
+            let edges = match end {
+                Status::Completed => children(self.session, &[parent]).await?,
+                _ => below(self.session, parent).await?,
+            };
+            let mut new: Vec<TaskId> = edges.values().flatten().copied().collect();
+            new.retain(|id| !self.seats.contains_key(id));
+            if new.is_empty() {
+                return Ok(edges);
+            }
+            // More may have come before the lock was there.
+            new.sort_unstable();
+            new.dedup();
+            self.lock(&new).await?;
+        }
     }
 
     /// Inserts a new task that waits for `parents`.
@@ -322,15 +362,14 @@ impl<'a> Desk<'a> {
     pub(crate) async fn commit(&mut self) -> Result<(), Failure> {
         let counts = std::mem::take(&mut self.counts);
         let told = std::mem::take(&mut self.told);
-        let queues: BTreeSet<&str> = told.iter().map(|(_, ready)| ready.queue.as_str()).collect();
-        let queues: Vec<&str> = queues.into_iter().collect();
+        let words = words(told.iter().map(|(tenant, ready)| (*tenant, ready)));
         let deltas = Deltas::of(&counts);
         let (states, history) = self.unwritten();
         tokio::try_join!(
             states.update(self.session),
             history.insert(self.session),
             deltas.insert(self.session),
-            tell(self.session, &queues),
+            tell(self.session, &words),
         )?;
         drop((states, history));
         self.written();
@@ -343,13 +382,25 @@ impl<'a> Desk<'a> {
     }
 }
 
-/// Tells every node, when the transaction commits, that these queues have work: once a queue.
-async fn tell(session: &Session, queues: &[&str]) -> Result<(), Failure> {
-    if queues.is_empty() {
+/// What the other nodes are told of tasks that wait: once a queue, from the earliest on.
+pub(crate) fn words<'t>(ready: impl Iterator<Item = (TenantId, &'t Ready)>) -> Vec<String> {
+    let mut first: BTreeMap<(TenantId, &QueueName), &Ready> = BTreeMap::new();
+    for (tenant, ready) in ready {
+        let known = first.entry((tenant, &ready.queue)).or_insert(ready);
+        if ready.run_at < known.run_at {
+            *known = ready;
+        }
+    }
+    first.into_iter().map(|((tenant, _), ready)| told(tenant, ready)).collect()
+}
+
+/// Tells every node when the transaction commits.
+async fn tell(session: &Session, words: &[String]) -> Result<(), Failure> {
+    if words.is_empty() {
         return Ok(());
     }
-    let sql = "SELECT pg_notify('taskflow_ready', queue) FROM unnest($1::text[]) queue";
-    session.query(sql, &[(&queues, Type::TEXT_ARRAY)]).await?;
+    let sql = "SELECT pg_notify('taskflow_ready', word) FROM unnest($1::text[]) word";
+    session.query(sql, &[(&words, Type::TEXT_ARRAY)]).await?;
     Ok(())
 }
 
@@ -357,6 +408,19 @@ async fn lock(session: &Session, ids: &[TaskId]) -> Result<Vec<Hot>, Failure> {
     let ids: Vec<i64> = ids.iter().map(|id| id.get()).collect();
     let rows = session.query(LOCK, &[(&ids, Type::INT8_ARRAY)]).await?;
     rows.iter().map(rows::hot).collect()
+}
+
+/// Every edge below `parent`.
+async fn below(session: &Session, parent: TaskId) -> Result<HashMap<TaskId, Vec<TaskId>>, Failure> {
+    let sql = "WITH RECURSIVE edges AS (SELECT parent, child FROM taskflow.waits WHERE parent = $1 \
+               UNION SELECT w.parent, w.child FROM edges JOIN taskflow.waits AS w \
+               ON w.parent = edges.child) SELECT parent, child FROM edges ORDER BY parent, child";
+    let mut found: HashMap<TaskId, Vec<TaskId>> = HashMap::new();
+    for row in session.query(sql, &[(&parent.get(), Type::INT8)]).await? {
+        let child = TaskId::new(get(&row, 1)?).ok_or_else(|| rows::bad("an id is not positive"))?;
+        found.entry(rows::id(&row)?).or_default().push(child);
+    }
+    Ok(found)
 }
 
 /// Who waits for each of `ids`; every one of them has an entry.

@@ -2,7 +2,7 @@
 
 use taskflow_store::StoreError;
 use tokio_postgres::Error;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, Severity, SqlState};
 
 /// Why the database cannot be used. No text holds the password.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +38,9 @@ pub enum OpenError {
          set it to on for this user or database"
     )]
     NotDurable,
+    /// Texts could not be kept as they are.
+    #[error("the database's encoding is {0}; create it with ENCODING 'UTF8'")]
+    Encoding(String),
     /// A newer TaskFlow wrote it.
     #[error(
         "the database has schema {found}, newer than this program's {known}; run the newer TaskFlow"
@@ -58,6 +61,8 @@ pub enum OpenError {
 pub(crate) enum Failure {
     /// Nothing was done; another try may succeed at once (a deadlock, a race for a key).
     Again(StoreError),
+    /// Somebody holds a lock for long: an application's own transaction, as a rule. Nothing was done.
+    Locked,
     /// The connection is gone and nothing was done.
     Gone(StoreError),
     /// Nothing was done, and another try would end the same.
@@ -70,7 +75,7 @@ impl Failure {
     /// What a caller hears.
     pub(crate) fn into_error(self) -> StoreError {
         match self {
-            Self::Again(_) => StoreError::Busy,
+            Self::Again(_) | Self::Locked => StoreError::Busy,
             Self::Gone(error) | Self::Refused(error) | Self::Unknown(error) => error,
         }
     }
@@ -94,10 +99,17 @@ impl From<Error> for Failure {
                 Self::Refused(StoreError::Corrupt(chain(&error)))
             };
         };
+        let severity = error.as_db_error().and_then(DbError::parsed_severity);
         match state {
+            // The server gave up in the middle of it: a commit may be replayed when it comes back.
+            s if matches!(severity, Some(Severity::Fatal | Severity::Panic))
+                || s.code().starts_with("58") =>
+            {
+                Self::Gone(StoreError::Failed(Box::new(error)))
+            }
+            s if *s == SqlState::LOCK_NOT_AVAILABLE => Self::Locked,
             s if *s == SqlState::T_R_SERIALIZATION_FAILURE
                 || *s == SqlState::T_R_DEADLOCK_DETECTED
-                || *s == SqlState::LOCK_NOT_AVAILABLE
                 || *s == SqlState::UNIQUE_VIOLATION =>
             {
                 Self::Again(StoreError::Failed(Box::new(error)))

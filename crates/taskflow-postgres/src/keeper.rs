@@ -103,23 +103,32 @@ impl Keeper {
         done
     }
 
+    /// Each of its works is done whatever became of the others; the first failure is told.
     async fn keep(&self, session: &Session, round: &mut Round) -> Result<(), Failure> {
-        self.look(session, round).await?;
-        fold(session, round).await?;
+        let looked = self.look(session, round).await;
+        let folded = fold(session, round).await;
+        let known = self.know_own(session).await;
+        let timed = match round.tick.is_multiple_of(CLOCK_TICKS) {
+            true => self.clock.look(session).await,
+            false => Ok(()),
+        };
+        round.tick = round.tick.wrapping_add(1);
+        looked.and(folded).and(known).and(timed)
+    }
+
+    async fn know_own(&self, session: &Session) -> Result<(), Failure> {
         let sql = "SELECT pid FROM pg_stat_activity WHERE application_name = $1";
         let rows = session.query(sql, &[(&self.name, Type::TEXT)]).await?;
         *self.own.lock() = rows.iter().map(|row| get(row, 0)).collect::<Result<_, _>>()?;
-        if round.tick.is_multiple_of(CLOCK_TICKS) {
-            self.clock.look(session).await?;
-        }
-        round.tick = round.tick.wrapping_add(1);
         Ok(())
     }
 
     async fn look(&self, session: &Session, round: &mut Round) -> Result<(), Failure> {
         let begun = Instant::now();
         let whole = round.whole.is_none_or(|due| begun >= due);
-        self.lanes.look(session, whole).await?;
+        if self.lanes.look(session, whole).await? {
+            self.hints.send_modify(|count| *count += 1);
+        }
         if whole {
             round.whole = Some(begun + WHOLE_AFTER.max(begun.elapsed() * WHOLE_SHARE));
         }

@@ -1,10 +1,10 @@
 //! Where tasks may wait, and from which instant on a claim has to look: kept in memory on each node,
 //! read anew by the keeper. Losing it costs time, never a task.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use taskflow_core::{Kind, QueueName, TenantId, Timestamp};
@@ -26,8 +26,17 @@ const LATE_SECONDS: f64 = 5.0;
 /// A queue and a kind of a tenant.
 pub(crate) type Key = (TenantId, QueueName, Kind);
 
-/// Per lane, the earliest `run_at` worth looking at for priorities 0 to 3.
-pub(crate) type Floors = [i64; 4];
+/// What a node knows of a lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// The earliest `run_at` worth looking at for priorities 0 to 3.
+    floors: [i64; 4],
+    /// Nothing waited there at the last look and nothing came since: claims pass it over.
+    idle: bool,
+}
+
+/// A lane of which nothing is known yet.
+const NEW: Known = Known { floors: [i64::MIN; 4], idle: false };
 
 /// Tasks that wait from `from` on: in one lane, or in every lane of a queue.
 #[derive(Debug)]
@@ -39,30 +48,39 @@ struct Put {
 }
 
 impl Put {
-    fn lower(&self, known: &mut HashMap<Key, Floors>) {
-        let lowered = |floors: &mut Floors| *floors = floors.map(|floor| floor.min(self.from));
+    fn lower(&self, known: &mut BTreeMap<Key, Known>) {
+        let lowered = |lane: &mut Known| {
+            lane.floors = lane.floors.map(|floor| floor.min(self.from));
+            lane.idle = false;
+        };
         match &self.kind {
             Some(kind) => {
                 let key = (self.tenant, self.queue.clone(), kind.clone());
                 known.get_mut(&key).into_iter().for_each(lowered);
             }
-            None => known
-                .iter_mut()
-                .filter(|((tenant, queue, _), _)| *tenant == self.tenant && *queue == self.queue)
-                .for_each(|(_, floors)| lowered(floors)),
+            None => {
+                // No name is less than this one.
+                let Ok(least) = Kind::parse("0") else { return };
+                known
+                    .range_mut((self.tenant, self.queue.clone(), least)..)
+                    .take_while(|((of, queue, _), _)| *of == self.tenant && *queue == self.queue)
+                    .for_each(|(_, lane)| lowered(lane));
+            }
         }
     }
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Lanes {
-    known: Mutex<HashMap<Key, Floors>>,
+    known: Mutex<BTreeMap<Key, Known>>,
     /// What was put into lanes while a look was under way, which may not have seen it.
     meanwhile: Mutex<Option<Vec<Put>>>,
     /// The time of the latest claim.
     asked: AtomicI64,
     /// How often everything was to be looked at.
     everywhere: AtomicU64,
+    /// Whether other nodes are heard.
+    heard: AtomicBool,
 }
 
 /// Where one claim looks: an array a column, for the statement.
@@ -87,11 +105,11 @@ impl Lanes {
     pub(crate) fn places(&self, tenant: TenantId, claim: &Claim, now: Timestamp) -> Places {
         self.asked.store(now.micros(), Ordering::Relaxed);
         let mut places = Places::default();
-        for ((of, queue, kind), floors) in self.known.lock().iter() {
-            if *of == tenant && claim.takes(queue, kind) {
+        for ((of, queue, kind), lane) in self.known.lock().iter() {
+            if *of == tenant && !lane.idle && claim.takes(queue, kind) {
                 places.queue.push(queue.as_str().to_owned());
                 places.kind.push(kind.as_str().to_owned());
-                for (column, floor) in places.floors.iter_mut().zip(floors) {
+                for (column, floor) in places.floors.iter_mut().zip(&lane.floors) {
                     column.push(*floor);
                 }
             }
@@ -109,10 +127,9 @@ impl Lanes {
         }));
     }
 
-    /// Makes claims look at a queue of the default tenant from `from` on: a transaction of a caller's
-    /// own, which may have been open for long, put tasks there.
-    pub(crate) fn lower_queue(&self, queue: QueueName, from: Timestamp) {
-        let tenant = TenantId::DEFAULT;
+    /// Makes claims look at a queue from `from` on: another node put tasks there, or a transaction of an
+    /// application's own, which may have been open for long.
+    pub(crate) fn lower_queue(&self, tenant: TenantId, queue: QueueName, from: Timestamp) {
         self.put(std::iter::once(Put { tenant, queue, kind: None, from: from.micros() }));
     }
 
@@ -130,9 +147,25 @@ impl Lanes {
     /// Makes the next claims look at everything: nobody knows what was told meanwhile.
     pub(crate) fn look_everywhere(&self) {
         self.everywhere.fetch_add(1, Ordering::SeqCst);
-        for floors in self.known.lock().values_mut() {
-            *floors = [i64::MIN; 4];
+        self.known.lock().values_mut().for_each(|lane| *lane = NEW);
+    }
+
+    /// The lanes where anything may wait, a column each.
+    pub(crate) fn awake(&self) -> (Vec<i64>, Vec<String>, Vec<String>) {
+        let known = self.known.lock();
+        let awake = known.iter().filter(|(_, lane)| !lane.idle).map(|(key, _)| key);
+        let mut columns = (Vec::new(), Vec::new(), Vec::new());
+        for (tenant, queue, kind) in awake {
+            columns.0.push(tenant.0);
+            columns.1.push(queue.as_str().to_owned());
+            columns.2.push(kind.as_str().to_owned());
         }
+        columns
+    }
+
+    /// Says whether other nodes are heard: while they are not, idle lanes are looked at too.
+    pub(crate) fn hear(&self, heard: bool) {
+        self.heard.store(heard, Ordering::SeqCst);
     }
 
     /// Registers lanes before their first task, so that every node finds them.
@@ -140,55 +173,86 @@ impl Lanes {
         let tenants: Vec<i64> = new.iter().map(|(tenant, ..)| tenant.0).collect();
         let queues: Vec<&str> = new.iter().map(|(_, queue, _)| queue.as_str()).collect();
         let kinds: Vec<&str> = new.iter().map(|(.., kind)| kind.as_str()).collect();
+        // Not `ON CONFLICT`: it would wait for a transaction of an application's that enqueues.
         let sql = "WITH new AS (INSERT INTO taskflow.lanes(tenant, queue, kind) \
-                   SELECT * FROM unnest($1::int8[], $2::text[], $3::text[]) \
-                   ON CONFLICT DO NOTHING RETURNING 1) \
+                   SELECT n.* FROM unnest($1::int8[], $2::text[], $3::text[]) \
+                   AS n(tenant, queue, kind) WHERE NOT EXISTS (SELECT FROM taskflow.lanes AS l \
+                   WHERE l.tenant = n.tenant AND l.queue = n.queue AND l.kind = n.kind) RETURNING 1) \
                    SELECT pg_notify('taskflow_lanes', '') FROM new LIMIT 1";
         let params: [Param<'_>; 3] =
             [(&tenants, Type::INT8_ARRAY), (&queues, Type::TEXT_ARRAY), (&kinds, Type::TEXT_ARRAY)];
         session.query(sql, &params).await?;
         let mut known = self.known.lock();
         for key in new {
-            known.entry(key).or_insert([i64::MIN; 4]);
+            known.entry(key).or_insert(NEW);
         }
         Ok(())
     }
 
     /// Looks from which instant on tasks wait in each lane: from its floor on, and a little before;
-    /// `whole` looks at everything, while claims go on from where they were. It sees tasks that a claim
-    /// has locked and not taken yet, so that nothing is passed over when that claim fails.
-    pub(crate) async fn look(&self, session: &Session, whole: bool) -> Result<(), Failure> {
+    /// whether that is earlier than was known anywhere. `whole` looks at everything, while claims go on
+    /// from where they were; otherwise idle lanes are left out as long as others are heard.
+    /// It sees tasks that a claim has locked and not taken yet, so that nothing is passed over when that
+    /// claim fails.
+    pub(crate) async fn look(&self, session: &Session, whole: bool) -> Result<bool, Failure> {
         *self.meanwhile.lock() = Some(Vec::new());
         let everywhere = self.everywhere.load(Ordering::SeqCst);
-        let found = self.find(session, whole).await;
+        let found = match self.wanted(session, whole).await {
+            Ok(wanted) => self.find(session, wanted).await,
+            Err(failure) => Err(failure),
+        };
         let mut known = self.known.lock();
         let meanwhile = self.meanwhile.lock().take().unwrap_or_default();
+        let mut earlier = false;
         // A lane that was registered meanwhile stays.
-        known.extend(found?);
+        for (key, lane) in found? {
+            let old = known.insert(key, lane);
+            earlier |= old.is_some_and(|old| {
+                (old.idle && !lane.idle) || old.floors.iter().zip(lane.floors).any(|(o, n)| n < *o)
+            });
+        }
         if self.everywhere.load(Ordering::SeqCst) != everywhere {
-            known.values_mut().for_each(|floors| *floors = [i64::MIN; 4]);
+            known.values_mut().for_each(|lane| *lane = NEW);
         }
         meanwhile.iter().for_each(|put| put.lower(&mut known));
-        Ok(())
+        Ok(earlier)
     }
 
-    async fn find(&self, session: &Session, whole: bool) -> Result<HashMap<Key, Floors>, Failure> {
-        let asked = Timestamp::from_micros(self.asked.load(Ordering::Relaxed));
-        let ceiling = asked.plus_seconds(-SLACK_SECONDS).micros();
+    /// Which lanes to look at, and from where on.
+    async fn wanted(
+        &self,
+        session: &Session,
+        whole: bool,
+    ) -> Result<Vec<(Key, [i64; 4])>, Failure> {
+        let heard = self.heard.load(Ordering::SeqCst);
         let back = (LATE_SECONDS * 1e6) as i64;
-        let (mut keys, mut from): (Vec<Key>, [Vec<i64>; 4]) = (Vec::new(), Default::default());
-        for row in session.query("SELECT tenant, queue, kind FROM taskflow.lanes", &[]).await? {
+        let mut wanted = Vec::new();
+        for row in
+            session.query("SELECT DISTINCT tenant, queue, kind FROM taskflow.lanes", &[]).await?
+        {
             let key = (TenantId(get(&row, 0)?), rows::queue(&row, 1)?, rows::kind(&row, 2)?);
             let known = self.known.lock().get(&key).copied();
-            let floors = known.filter(|_| !whole).unwrap_or([i64::MIN; 4]);
-            for (column, floor) in from.iter_mut().zip(floors) {
-                column.push(floor.saturating_sub(back));
+            if heard && !whole && known.is_some_and(|lane| lane.idle) {
+                continue;
             }
-            keys.push(key);
+            let floors = known.filter(|_| !whole).unwrap_or(NEW).floors;
+            wanted.push((key, floors.map(|floor| floor.saturating_sub(back))));
         }
-        let tenants: Vec<i64> = keys.iter().map(|(tenant, ..)| tenant.0).collect();
-        let queues: Vec<&str> = keys.iter().map(|(_, queue, _)| queue.as_str()).collect();
-        let kinds: Vec<&str> = keys.iter().map(|(.., kind)| kind.as_str()).collect();
+        Ok(wanted)
+    }
+
+    async fn find(
+        &self,
+        session: &Session,
+        wanted: Vec<(Key, [i64; 4])>,
+    ) -> Result<HashMap<Key, Known>, Failure> {
+        let asked = Timestamp::from_micros(self.asked.load(Ordering::Relaxed));
+        let ceiling = asked.plus_seconds(-SLACK_SECONDS).micros();
+        let tenants: Vec<i64> = wanted.iter().map(|((tenant, ..), _)| tenant.0).collect();
+        let queues: Vec<&str> = wanted.iter().map(|((_, queue, _), _)| queue.as_str()).collect();
+        let kinds: Vec<&str> = wanted.iter().map(|((.., kind), _)| kind.as_str()).collect();
+        let from: [Vec<i64>; 4] =
+            std::array::from_fn(|at| wanted.iter().map(|(_, floors)| floors[at]).collect());
         let params: [Param<'_>; 7] = [
             (&tenants, Type::INT8_ARRAY),
             (&queues, Type::TEXT_ARRAY),
@@ -199,15 +263,16 @@ impl Lanes {
             (&from[3], Type::INT8_ARRAY),
         ];
         let rows = session.query(&LOOK, &params).await?;
-        let mut found = HashMap::with_capacity(keys.len());
-        for (key, row) in keys.into_iter().zip(&rows) {
-            let mut floors = [ceiling; 4];
-            for (at, floor) in floors.iter_mut().enumerate() {
+        let mut found = HashMap::with_capacity(wanted.len());
+        for ((key, _), row) in wanted.into_iter().zip(&rows) {
+            let mut lane = Known { floors: [ceiling; 4], idle: true };
+            for (at, floor) in lane.floors.iter_mut().enumerate() {
                 if let Some(first) = get::<Option<i64>>(row, at)? {
                     *floor = first.min(ceiling);
+                    lane.idle = false;
                 }
             }
-            found.insert(key, floors);
+            found.insert(key, lane);
         }
         Ok(found)
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio_postgres::{AsyncMessage, Client, Notification};
 
-use taskflow_core::{QueueName, Timestamp};
+use taskflow_core::{QueueName, TenantId, Timestamp};
+use taskflow_store::Ready;
 
 use crate::connect::Server;
 use crate::error::chain;
@@ -34,7 +35,9 @@ impl Listener {
     pub(crate) async fn run(self) {
         let mut fine = true;
         loop {
-            if let Err(error) = self.listen(&mut fine).await
+            let ended = self.listen(&mut fine).await;
+            self.lanes.hear(false);
+            if let Err(error) = ended
                 && std::mem::replace(&mut fine, false)
             {
                 tracing::warn!(error = %chain(&error), "nothing is heard of other nodes");
@@ -55,6 +58,7 @@ impl Listener {
                     started_now?;
                     started = true;
                     *fine = true;
+                    self.lanes.hear(true);
                     continue;
                 }
                 message = futures_util::StreamExt::next(&mut messages) => message,
@@ -79,15 +83,14 @@ impl Listener {
     fn hear(&self, told: &Notification) {
         match told.channel() {
             "taskflow_lanes" => self.look.notify_one(),
-            "taskflow_enqueued" => {
-                match enqueued(told.payload()) {
-                    Some((from, queue)) => self.lanes.lower_queue(queue, from),
+            "taskflow_ready" if self.own.lock().contains(&told.process_id()) => {}
+            _ => {
+                match waiting(told.payload()) {
+                    Some((from, tenant, queue)) => self.lanes.lower_queue(tenant, queue, from),
                     None => self.lanes.look_everywhere(),
                 }
                 self.hint();
             }
-            _ if self.own.lock().contains(&told.process_id()) => {}
-            _ => self.hint(),
         }
     }
 
@@ -96,9 +99,14 @@ impl Listener {
     }
 }
 
-/// What `taskflow.enqueue` tells: the second from which on a task waits, and its queue.
-fn enqueued(payload: &str) -> Option<(Timestamp, QueueName)> {
-    let (second, queue) = payload.split_once(' ')?;
-    let micros = second.parse::<i64>().ok()?.checked_mul(1_000_000)?;
-    Some((Timestamp::from_micros(micros), QueueName::parse(queue).ok()?))
+/// What is told of tasks: the second from which on they wait, their tenant and their queue.
+pub(crate) fn told(tenant: TenantId, ready: &Ready) -> String {
+    format!("{} {} {}", ready.run_at.micros().div_euclid(1_000_000), tenant.0, ready.queue)
+}
+
+fn waiting(payload: &str) -> Option<(Timestamp, TenantId, QueueName)> {
+    let mut words = payload.splitn(3, ' ');
+    let micros = words.next()?.parse::<i64>().ok()?.checked_mul(1_000_000)?;
+    let tenant = TenantId(words.next()?.parse().ok()?);
+    Some((Timestamp::from_micros(micros), tenant, QueueName::parse(words.next()?).ok()?))
 }

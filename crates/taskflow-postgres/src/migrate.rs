@@ -20,6 +20,7 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('taskflow migr
 
 /// Applies what is missing, on connections of its own.
 pub(crate) async fn migrate(server: &Server) -> Result<(), OpenError> {
+    let server = &server.patient();
     let guard = connect(server).await?;
     check_durable(&guard).await?;
     if found(&guard).await? == Some(SCHEMA) {
@@ -81,12 +82,15 @@ async fn found(client: &Client) -> Result<Option<i32>, OpenError> {
 /// An acknowledged commit must be on disk.
 async fn check_durable(client: &Client) -> Result<(), OpenError> {
     let sql = "SELECT current_setting('synchronous_commit'), current_setting('fsync'), \
-               current_setting('full_page_writes')";
+               current_setting('full_page_writes'), current_setting('server_encoding')";
     let rows = client.query_typed(sql, &[]).await.map_err(OpenError::Refused)?;
     for row in &rows {
         let setting = |column| row.get::<_, &str>(column);
         if setting(0) == "off" {
             return Err(OpenError::NotDurable);
+        }
+        if setting(3) != "UTF8" {
+            return Err(OpenError::Encoding(setting(3).to_owned()));
         }
         if setting(1) == "off" || setting(2) == "off" {
             tracing::warn!(

@@ -14,7 +14,7 @@ use crate::desk::{Counting, Lane};
 use crate::error::{Failure, OpenError};
 use crate::lanes::Lanes;
 use crate::options::Options;
-use crate::rows::{self, get, task_columns};
+use crate::rows::{self, get, small, task_columns};
 use crate::session::{Param, Session};
 use crate::{migrate, tasks};
 
@@ -26,7 +26,7 @@ impl Target {
     pub async fn open(options: Options) -> Result<Self, OpenError> {
         let server = connect::server(&options, "taskflow move")?;
         migrate::migrate(&server).await?;
-        let pool = Pool::new(server, &options)?;
+        let pool = Pool::new(server, &options, 1)?;
         let session = pool.take().await.map_err(|error| OpenError::Unreachable(Box::new(error)))?;
         session.begin().await.map_err(OpenError::Refused)?;
         Ok(Self(session))
@@ -58,7 +58,9 @@ impl MoveTo for Target {
     }
 
     async fn commit(&self, next: i64) -> Result<(), StoreError> {
-        let sql = "SELECT setval('taskflow.task_ids', $1, false)";
+        // An id that was given once is never given again, not even one of the target's own.
+        let sql = "SELECT setval('taskflow.task_ids', greatest($1, last_value + is_called::int), false) \
+                   FROM taskflow.task_ids";
         let set = self.0.query(sql, &[(&next, Type::INT8)]).await;
         set.map_err(|error| failed(error.into()))?;
         let committed = self.0.execute("COMMIT").await;
@@ -74,9 +76,12 @@ async fn load(session: &Session, batch: &[Whole]) -> Result<(), Failure> {
     let (mut births, mut states, mut history) =
         (Births::default(), States::default(), History::default());
     let (mut counts, mut ids) = (Counting::new(), Vec::with_capacity(batch.len()));
+    // Ended tasks hold no key: they are never pending, not even for a moment.
+    let mut statuses = Vec::with_capacity(batch.len());
     let (mut parents, mut children): (Vec<i64>, Vec<i64>) = (Vec::new(), Vec::new());
     for Whole { tenant, task, attempts, waits } in batch {
         ids.push(task.id.get());
+        statuses.push(small(task.state.status.number()));
         births.push(*tenant, task);
         let born = State::born(task.state.run_at, task.state.blocked_by, task.created_at);
         states.push(task.id, &born, &task.state);
@@ -88,7 +93,7 @@ async fn load(session: &Session, batch: &[Whole]) -> Result<(), Failure> {
         let lane = Lane { tenant: *tenant, status, queue, kind, priority };
         *counts.entry(lane).or_insert(0) += 1;
     }
-    births.insert_as(session, &ids, &Deltas::of(&counts)).await?;
+    births.insert_as(session, &ids, &statuses, &Deltas::of(&counts)).await?;
     states.update(session).await?;
     history.insert(session).await?;
     let sql =

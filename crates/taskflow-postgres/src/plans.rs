@@ -51,7 +51,13 @@ fn walks() -> Vec<Walk> {
             lane,
             &["tasks_ready"],
         ),
-        walk("due", work::DUE.as_str(), "int8,int8", "1,5", &["tasks_ready", "lanes_pkey"]),
+        walk(
+            "due",
+            work::DUE.as_str(),
+            "int8,int8,int8[],text[],text[]",
+            "1,5,'{1}','{q}','{k}'",
+            &["tasks_ready"],
+        ),
         walk(
             "overdue",
             work::OVERDUE,

@@ -2,20 +2,35 @@
 //! connection or not named at all, and the brackets of a transaction. It knows no table.
 
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 use deadpool_postgres::Object;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Error, Row};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::error::chain;
 use crate::options::PoolMode;
+
+/// How long the wish to cancel a statement may take: what does not answer is left to itself.
+const CANCEL: Duration = Duration::from_secs(5);
 
 /// A parameter with its type.
 pub(crate) type Param<'a> = (&'a (dyn ToSql + Sync), Type);
 
-/// A connection taken from the pool.
+/// A connection taken from the pool. It goes back only when every statement was answered and no
+/// transaction is open: one that a caller left in the middle of something is closed.
 pub(crate) struct Session {
-    client: Object,
+    client: Option<Object>,
     mode: PoolMode,
+    tls: MakeRustlsConnect,
+    /// Statements that were sent and not answered.
+    asked: AtomicU32,
+    /// Whether a transaction was begun and not ended.
+    open: AtomicBool,
+    /// Whether its transactions give up at once where a lock is held.
+    hurried: bool,
 }
 
 /// What keeps the planner to short walks of an index: tables of a queue change faster than their
@@ -32,7 +47,7 @@ pub(crate) const PLANNER: [(&str, &str); 5] = [
 /// transaction whose node is gone must not hold the others.
 pub(crate) const LIMITS: [(&str, &str); 4] = [
     ("statement_timeout", "15s"),
-    ("lock_timeout", "3s"),
+    ("lock_timeout", "1s"),
     ("idle_in_transaction_session_timeout", "20s"),
     ("synchronous_commit", "on"),
 ];
@@ -46,40 +61,104 @@ static BEGIN_ALONE: LazyLock<String> = LazyLock::new(|| {
 });
 
 impl Session {
-    pub(crate) fn new(client: Object, mode: PoolMode) -> Self {
-        Self { client, mode }
+    pub(crate) fn new(client: Object, mode: PoolMode, tls: MakeRustlsConnect) -> Self {
+        let (asked, open) = (AtomicU32::new(0), AtomicBool::new(false));
+        Self { client: Some(client), mode, tls, asked, open, hurried: false }
     }
 
-    /// Runs one statement.
+    /// Runs one statement; outside a transaction it is one of its own.
     pub(crate) async fn query(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, Error> {
-        match self.mode {
-            PoolMode::Transaction => self.client.query_typed(sql, params).await,
-            PoolMode::Session => {
-                let types: Vec<Type> = params.iter().map(|(_, of)| of.clone()).collect();
-                let statement = self.client.prepare_typed_cached(sql, &types).await?;
-                let values: Vec<&(dyn ToSql + Sync)> = params.iter().map(|(v, _)| *v).collect();
-                self.client.query(&statement, &values).await
-            }
+        if self.mode == PoolMode::Session || self.open.load(Ordering::Relaxed) {
+            return self.ask(sql, params).await;
         }
+        // Nothing that was set for an earlier transaction holds here.
+        let (_, rows) = tokio::try_join!(self.begin(), self.ask(sql, params))?;
+        self.execute("COMMIT").await?;
+        Ok(rows)
+    }
+
+    async fn ask(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, Error> {
+        let Some(client) = &self.client else { return Ok(Vec::new()) };
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let rows = match self.mode {
+            PoolMode::Transaction => client.query_typed(sql, params).await,
+            PoolMode::Session => prepared(client, sql, params).await,
+        };
+        self.asked.fetch_sub(1, Ordering::Relaxed);
+        rows
+    }
+
+    /// The same session, whose transactions do not wait for locks when `hurried`.
+    pub(crate) fn hurried(mut self, hurried: bool) -> Self {
+        self.hurried = hurried;
+        self
     }
 
     /// Begins a transaction.
     pub(crate) async fn begin(&self) -> Result<(), Error> {
-        self.client
-            .batch_execute(match self.mode {
-                PoolMode::Session => "BEGIN ISOLATION LEVEL READ COMMITTED",
-                PoolMode::Transaction => BEGIN_ALONE.as_str(),
-            })
-            .await
+        let begin = match self.mode {
+            PoolMode::Session => "BEGIN ISOLATION LEVEL READ COMMITTED",
+            PoolMode::Transaction => BEGIN_ALONE.as_str(),
+        };
+        match self.hurried {
+            true => self.execute(&format!("{begin}; SET LOCAL lock_timeout = '50ms'")).await,
+            false => self.execute(begin).await,
+        }
     }
 
-    /// Runs a statement without parameters or answers.
+    /// Runs a statement without parameters or answers; a transaction is open from `BEGIN` on until a
+    /// `COMMIT` was answered.
     pub(crate) async fn execute(&self, sql: &str) -> Result<(), Error> {
-        self.client.batch_execute(sql).await
+        let Some(client) = &self.client else { return Ok(()) };
+        if sql.starts_with("BEGIN") {
+            self.open.store(true, Ordering::Relaxed);
+        }
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let done = client.batch_execute(sql).await;
+        self.asked.fetch_sub(1, Ordering::Relaxed);
+        if sql == "COMMIT" && done.is_ok() {
+            self.open.store(false, Ordering::Relaxed);
+        }
+        done
     }
 
     /// Gives the connection up instead of back: nobody knows what it is in the middle of.
-    pub(crate) fn discard(self) {
-        drop(Object::take(self.client));
+    pub(crate) fn discard(mut self) {
+        self.close();
+    }
+
+    /// Takes the connection out of the pool. A statement that still runs is cancelled first: the server
+    /// would go on with it, a commit that waits for a standby for ever.
+    fn close(&mut self) {
+        let Some(object) = self.client.take() else { return };
+        let client = Object::take(object);
+        if self.asked.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let (token, tls) = (client.cancel_token(), self.tls.clone());
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let asked = tokio::time::timeout(CANCEL, token.cancel_query(tls)).await;
+                if let Ok(Err(error)) = asked {
+                    tracing::debug!(error = %chain(&error), "a statement was not cancelled");
+                }
+                drop(client);
+            });
+        }
+    }
+}
+
+async fn prepared(client: &Object, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, Error> {
+    let types: Vec<Type> = params.iter().map(|(_, of)| of.clone()).collect();
+    let statement = client.prepare_typed_cached(sql, &types).await?;
+    let values: Vec<&(dyn ToSql + Sync)> = params.iter().map(|(v, _)| *v).collect();
+    client.query(&statement, &values).await
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if self.asked.load(Ordering::Relaxed) > 0 || self.open.load(Ordering::Relaxed) {
+            self.close();
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! `PostgresStore`: the store contract, handed to the flushers and to connections that read.
 
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -36,6 +38,7 @@ pub struct PostgresStore {
     works: Batcher<Work, Synced>,
     changes: Batcher<Change, Changed>,
     clock: Arc<DatabaseClock>,
+    lanes: Arc<Lanes>,
     hints: Hints,
     quiet: Quiet,
     /// What ends with the store: the flushers end by themselves when they are through.
@@ -93,13 +96,18 @@ impl Quiet {
     }
 }
 
+/// One connection for each flusher: what reads is never in their way.
+const WRITERS: u32 = 4;
+
 /// A name for this store's connections that no other has.
 fn connection_name() -> String {
     static STORES: AtomicU32 = AtomicU32::new(0);
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host: String = host.trim().chars().filter(char::is_ascii_alphanumeric).take(24).collect();
     let number = STORES.fetch_add(1, Ordering::Relaxed);
-    format!("taskflow {host} {} {number}", std::process::id())
+    // Containers that share the beginning of their host's name are process 1 all of them.
+    let random = RandomState::new().build_hasher().finish() >> 32;
+    format!("taskflow {host} {} {number} {random:08x}", std::process::id())
 }
 
 impl PostgresStore {
@@ -108,17 +116,22 @@ impl PostgresStore {
         let name = connection_name();
         let server = connect::server(&options, &name)?;
         migrate::migrate(&server).await?;
-        let pool = Pool::new(server.clone(), &options)?;
+        let pool = Pool::new(
+            server.clone(),
+            &options,
+            options.pool_size - WRITERS.min(options.pool_size - 1),
+        )?;
+        let writers = Pool::new(server.clone(), &options, WRITERS)?;
         let lanes = Arc::new(Lanes::default());
         let clock = first_look(&pool, &lanes).await?;
         let (inserts, inserting) = batcher::channel();
         let (bound, binding) = batcher::channel();
         let (works, working) = batcher::channel();
         let (changes, changing) = batcher::channel();
-        spawn(writer::run(Inserts { lanes: Arc::clone(&lanes) }, pool.clone(), inserting));
-        spawn(writer::run(Inserts { lanes: Arc::clone(&lanes) }, pool.clone(), binding));
-        spawn(writer::run(Works { lanes: Arc::clone(&lanes) }, pool.clone(), working));
-        spawn(writer::run(Changes { lanes: Arc::clone(&lanes) }, pool.clone(), changing));
+        spawn(writer::run(Inserts { lanes: Arc::clone(&lanes) }, writers.clone(), inserting));
+        spawn(writer::run(Inserts { lanes: Arc::clone(&lanes) }, writers.clone(), binding));
+        spawn(writer::run(Works { lanes: Arc::clone(&lanes) }, writers.clone(), working));
+        spawn(writer::run(Changes { lanes: Arc::clone(&lanes) }, writers, changing));
         let (hint, hints) = watch::channel(0);
         let (look, own) = (Arc::new(Notify::new()), OwnPids::default());
         let keeper = Keeper {
@@ -132,10 +145,11 @@ impl PostgresStore {
         };
         let mut beside = vec![spawn(keeper.run())];
         if options.pool_mode == PoolMode::Session {
+            let lanes = Arc::clone(&lanes);
             beside.push(spawn(Listener { server, hints: hint, lanes, look, own }.run()));
         }
         let quiet = Quiet::default();
-        Ok(Self { pool, inserts, bound, works, changes, clock, hints, quiet, beside })
+        Ok(Self { pool, inserts, bound, works, changes, clock, lanes, hints, quiet, beside })
     }
 
     /// The database's time.
@@ -310,7 +324,12 @@ impl WorkStore for PostgresStore {
     }
 
     async fn due(&self, after: Timestamp, until: Timestamp) -> Result<Due, StoreError> {
-        self.read(move |session| async move { work::due(&session, after, until).await }).await
+        let lanes = Arc::new(self.lanes.awake());
+        self.read(move |session| {
+            let lanes = Arc::clone(&lanes);
+            async move { work::due(&session, &lanes, after, until).await }
+        })
+        .await
     }
 }
 

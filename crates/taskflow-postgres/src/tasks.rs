@@ -12,7 +12,7 @@ use taskflow_store::{Counts, Delete, Deleted, Edit, Edited, Filter, Inserted, Pa
 use tokio_postgres::types::Type;
 
 use crate::columns::{Births, Deltas};
-use crate::desk::{Counting, Desk, Lane};
+use crate::desk::{Counting, Desk, Lane, words};
 use crate::error::Failure;
 use crate::rows::{self, Hot, get, int, small, task_columns};
 use crate::session::{Param, Session};
@@ -50,13 +50,12 @@ pub(crate) async fn insert_plain(
     }
     let mut births = Births::default();
     let mut counts = Counting::new();
-    let mut told = BTreeSet::new();
     for (tenant, task) in &tasks {
         births.push(*tenant, task);
-        told.insert(task.queue.as_str());
         *counts.entry(lane(*tenant, task)).or_insert(0) += 1;
     }
-    let told: Vec<&str> = told.into_iter().collect();
+    let waiting: Vec<Ready> = tasks.iter().map(|(_, task)| ready(task)).collect();
+    let told = words(tasks.iter().map(|(tenant, _)| *tenant).zip(&waiting));
     let ids = births.insert(session, &Deltas::of(&counts), &told).await;
     let ids = ids.map_err(Failure::committing)?;
     drop(births);
@@ -249,6 +248,9 @@ impl Desk<'_> {
             let step = Step { changed: true, ..step };
             self.write(&before, &step).await?;
             new.state = step.state;
+            if fields && old.priority != new.priority {
+                self.moved(&Hot::of(self.tenant, &new));
+            }
         }
         Ok(Edited::Done(Box::new(new)))
     }

@@ -67,22 +67,32 @@ impl Desk<'_> {
         let mut hands: Vec<Hand<'_>> = claims.iter().map(|claim| Hand::of(claim)).collect();
         let Some(first) = claims.first() else { return Ok(Vec::new()) };
         let places = self.lanes.places(self.tenant, first, self.now);
+        let mut window = WINDOW;
+        // The largest payloads make the first round as heavy as one answer may be a few times over.
+        let mut round = ROUND;
         while !places.queue.is_empty() {
             let wanted: usize = hands.iter().map(Hand::wants).sum();
             if wanted == 0 {
                 break;
             }
             self.write_down().await?;
-            let found = candidates(self, &places, wanted).await?;
-            let (many, mut progress) = (found.len(), false);
-            for task in found {
+            let wanted = wanted.min(round);
+            let Found { tasks, full } = candidates(self, &places, wanted, window).await?;
+            let (many, mut progress) = (tasks.len(), false);
+            let bytes: usize = tasks.iter().map(size).sum();
+            for task in tasks {
                 let Some(hand) = hands.iter_mut().find(|hand| hand.wants() > 0) else { break };
                 progress |= self.hand_out(task, hand).await?;
             }
-            // Fewer than were looked for: there are no more.
-            if !progress || (many < wanted && hands.iter().all(|hand| hand.ended == 0)) {
+            let ended = hands.iter().any(|hand| hand.ended > 0);
+            if many < wanted && full && window < WINDOW_MAX {
+                // Others hold what stands first; there may be more behind it.
+                window *= 8;
+            } else if !progress || (many < wanted && !ended) {
+                // Fewer than were looked for: there are no more.
                 break;
             }
+            round = (CLAIM_BYTES_MAX / (bytes / many.max(1)).max(1)).clamp(ROUND, usize::MAX);
         }
         Ok(hands.into_iter().map(|hand| hand.claimed).collect())
     }
@@ -178,36 +188,66 @@ fn size(task: &Task) -> usize {
 /// How many more candidates are looked at than are wanted: another node may hold the first ones.
 const WINDOW: i64 = 3;
 
+/// The most: beyond it whoever asks again finds them free.
+const WINDOW_MAX: i64 = 3 * 8 * 8 * 8;
+
+/// How many tasks one look fetches before it is known how heavy they are.
+const ROUND: usize = 128;
+
 /// Locks the next tasks of all lanes, priority by priority, passing over what another node holds.
 ///
-/// Each priority is one step: the walk of each lane's index from its floor on, merged; then the rows
+/// Each priority is two steps: the walk of each lane's index from its floor on, merged; then the rows
 /// themselves, locked in order with a second look at whether they still wait (`status + 0` keeps the
-/// planner from walking all waiting tasks by another index when its statistics are old).
+/// planner from walking all waiting tasks by another index when its statistics are old). Every row
+/// tells too whether any walk ended by its limit; without a task there is one row of that alone.
 pub(crate) static CLAIM: LazyLock<String> = LazyLock::new(|| {
     let columns = task_columns!();
     let mut with = Vec::new();
     let mut taken = String::from("0");
-    for priority in Priority::ALL.into_iter().rev().map(Priority::number) {
+    let descending = || Priority::ALL.into_iter().rev().map(Priority::number);
+    for priority in descending() {
         let floors = 7 + priority;
         with.push(format!(
-            "p{priority} AS MATERIALIZED (SELECT {columns} FROM taskflow.tasks WHERE id = ANY(ARRAY(\
-             SELECT w.id FROM unnest($2::text[], $3::text[], ${floors}::int8[]) \
+            "w{priority} AS MATERIALIZED (\
+             SELECT w.id, w.run_at FROM unnest($2::text[], $3::text[], ${floors}::int8[]) \
              AS l(queue, kind, floor) CROSS JOIN LATERAL (SELECT id, run_at FROM taskflow.tasks \
              WHERE tenant = $1 AND queue = l.queue AND kind = l.kind AND priority = {priority} \
              AND status = 0 AND blocked_by = 0 AND run_at <= $4 AND run_at >= l.floor \
              ORDER BY run_at, id LIMIT CASE WHEN {taken} < $5 THEN $6 ELSE 0 END) AS w \
-             ORDER BY w.run_at, w.id LIMIT CASE WHEN {taken} < $5 THEN $6 ELSE 0 END)) \
+             ORDER BY w.run_at, w.id LIMIT CASE WHEN {taken} < $5 THEN $6 ELSE 0 END), \
+             p{priority} AS MATERIALIZED (SELECT {columns} FROM taskflow.tasks \
+             WHERE id = ANY(ARRAY(SELECT id FROM w{priority})) \
              AND status + 0 = 0 AND blocked_by = 0 AND run_at <= $4 \
              ORDER BY run_at, id LIMIT greatest($5 - ({taken}), 0) FOR UPDATE SKIP LOCKED)"
         ));
         taken = format!("{taken} + (SELECT count(*) FROM p{priority})");
     }
-    let all: Vec<String> =
-        Priority::ALL.into_iter().map(|p| format!("SELECT * FROM p{}", p.number())).collect();
-    format!("WITH {} {}", with.join(", "), all.join(" UNION ALL "))
+    let all: Vec<String> = descending().map(|p| format!("SELECT * FROM p{p}")).collect();
+    let full: Vec<String> =
+        descending().map(|p| format!("(SELECT count(*) FROM w{p}) >= $6")).collect();
+    format!(
+        "WITH {}, taken AS MATERIALIZED ({}) SELECT taken.*, walked.full_ FROM (SELECT {} AS full_) \
+         AS walked LEFT JOIN taken ON true",
+        with.join(", "),
+        all.join(" UNION ALL "),
+        full.join(" OR ")
+    )
 });
 
-async fn candidates(desk: &Desk<'_>, places: &Places, wanted: usize) -> Result<Vec<Task>, Failure> {
+/// What a look for work found.
+struct Found {
+    /// Locked, in the order of their turn.
+    tasks: Vec<Task>,
+    /// A walk ended by its limit: more may wait behind.
+    full: bool,
+}
+
+async fn candidates(
+    desk: &Desk<'_>,
+    places: &Places,
+    wanted: usize,
+    window: i64,
+) -> Result<Found, Failure> {
     let wanted = i64::try_from(wanted).unwrap_or(i64::MAX);
     let params: [Param<'_>; 10] = [
         (&desk.tenant.0, Type::INT8),
@@ -215,18 +255,24 @@ async fn candidates(desk: &Desk<'_>, places: &Places, wanted: usize) -> Result<V
         (&places.kind, Type::TEXT_ARRAY),
         (&desk.now.micros(), Type::INT8),
         (&wanted, Type::INT8),
-        (&(wanted.saturating_mul(WINDOW)), Type::INT8),
+        (&(wanted.saturating_mul(window)), Type::INT8),
         (&places.floors[0], Type::INT8_ARRAY),
         (&places.floors[1], Type::INT8_ARRAY),
         (&places.floors[2], Type::INT8_ARRAY),
         (&places.floors[3], Type::INT8_ARRAY),
     ];
     let rows = desk.session.query(&CLAIM, &params).await?;
-    let mut tasks: Vec<Task> = rows.iter().map(rows::task).collect::<Result<_, _>>()?;
-    tasks.sort_unstable_by_key(|task| {
+    let full = rows.first().map_or(Ok(false), |row| get(row, row.len() - 1))?;
+    let mut tasks = Vec::with_capacity(rows.len());
+    for row in &rows {
+        if get::<Option<i64>>(row, 0)?.is_some() {
+            tasks.push(rows::task(row)?);
+        }
+    }
+    tasks.sort_unstable_by_key(|task: &Task| {
         (std::cmp::Reverse(small(task.priority.number())), task.state.run_at, task.id)
     });
-    Ok(tasks)
+    Ok(Found { tasks, full })
 }
 
 /// What can run out, each by the index that orders it.
@@ -267,16 +313,28 @@ pub(crate) static DUE: LazyLock<String> = LazyLock::new(|| {
              AND blocked_by = 0 AND run_at > {from} ORDER BY run_at LIMIT 1) AS f)"
         )
     };
-    format!("SELECT l.queue, l.kind, {}, {} FROM taskflow.lanes AS l", first("$1"), first("$2"))
+    format!(
+        "SELECT l.queue, l.kind, {}, {} FROM unnest($3::int8[], $4::text[], $5::text[]) \
+         AS l(tenant, queue, kind)",
+        first("$1"),
+        first("$2")
+    )
 });
 
 /// What comes due after `after` and until `until`, and what comes next, over all tenants.
 pub(crate) async fn due(
     session: &Session,
+    (tenants, queues, kinds): &(Vec<i64>, Vec<String>, Vec<String>),
     after: Timestamp,
     until: Timestamp,
 ) -> Result<Due, Failure> {
-    let params: [Param<'_>; 2] = [(&after.micros(), Type::INT8), (&until.micros(), Type::INT8)];
+    let params: [Param<'_>; 5] = [
+        (&after.micros(), Type::INT8),
+        (&until.micros(), Type::INT8),
+        (tenants, Type::INT8_ARRAY),
+        (queues, Type::TEXT_ARRAY),
+        (kinds, Type::TEXT_ARRAY),
+    ];
     let mut due = Due::default();
     for row in session.query(&DUE, &params).await? {
         let instant = |column| get::<Option<i64>>(&row, column);

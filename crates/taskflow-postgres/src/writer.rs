@@ -50,18 +50,21 @@ async fn flush<R: Room>(
     pool: &Pool,
     orders: &[R::Order],
 ) -> Vec<Result<R::Answer, StoreError>> {
-    let failure = match persist(room, pool, orders).await {
+    let failure = match persist(room, pool, orders, false).await {
         Ok(answers) if answers.len() == orders.len() => {
             return answers.into_iter().map(Ok).collect();
         }
         Ok(_) => Failure::Refused(StoreError::Corrupt("answers are missing".into())),
         Err(failure) => failure,
     };
-    // One of them may be what the database refuses: then the others go on without it.
-    if matches!(failure, Failure::Refused(StoreError::Failed(_))) && orders.len() > 1 {
+    // One of them may be what the database refuses, or what somebody holds a lock on: then the others go
+    // on without it.
+    let one_s_fault = matches!(failure, Failure::Refused(StoreError::Failed(_)) | Failure::Locked);
+    if one_s_fault && orders.len() > 1 {
         let mut answers = Vec::with_capacity(orders.len());
+        let hurried = matches!(failure, Failure::Locked);
         for order in orders {
-            let answer = persist(room, pool, std::slice::from_ref(order)).await;
+            let answer = persist(room, pool, std::slice::from_ref(order), hurried).await;
             answers.push(match answer.map(|mut answers| answers.pop()) {
                 Ok(Some(answer)) => Ok(answer),
                 Ok(None) => Err(StoreError::Corrupt("an answer is missing".into())),
@@ -74,16 +77,17 @@ async fn flush<R: Room>(
     orders.iter().map(|_| Err(copy(&error))).collect()
 }
 
-/// Tries until it is done, or known not to be.
+/// Tries until it is done, or known not to be; `hurried` does not wait for locks.
 async fn persist<R: Room>(
     room: &R,
     pool: &Pool,
     orders: &[R::Order],
+    hurried: bool,
 ) -> Result<Vec<R::Answer>, Failure> {
     let mut tries = 0;
     loop {
         tries += 1;
-        let session = pool.session().await?;
+        let session = pool.session().await?.hurried(hurried);
         let failure = match tokio::time::timeout(LONGEST, room.attempt(&session, orders)).await {
             Ok(Ok(answers)) => return Ok(answers),
             Ok(Err(failure)) => failure,
