@@ -174,7 +174,7 @@ async fn server(url: &str) -> Client {
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests have no configuration")]
-fn url() -> String {
+pub(crate) fn url() -> String {
     std::env::var("TEST_DATABASE_URL")
         .expect("this test needs PostgreSQL: run scripts/test, or set TEST_DATABASE_URL")
 }

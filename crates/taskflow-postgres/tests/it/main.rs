@@ -4,6 +4,7 @@
 //! create databases. Nothing here passes without a server.
 
 mod clocks;
+mod crowded;
 mod databases;
 mod enqueue;
 mod tls;

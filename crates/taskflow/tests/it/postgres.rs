@@ -151,6 +151,12 @@ async fn the_same_session_gets_the_same_answers_on_both_databases() {
 async fn a_move_takes_everything_along_and_needs_an_empty_target() {
     let file = Server::start(&[("WORKER_ENABLED", "false")]).await;
     session(&file).await;
+    // A key that was used twice: one has ended, one lives.
+    for _ in 0..2 {
+        let id = file.create(json!({"title": "t", "unique_key": "twice"})).await;
+        file.put(&format!("/api/v1/tasks/{id}"), json!({"status": "completed"})).await.is(200);
+    }
+    file.create(json!({"title": "t", "unique_key": "twice"})).await;
     let before = file.get("/api/v1/tasks?limit=100").await.is(200);
     let history = file.get("/api/v1/tasks/4/attempts").await.is(200);
     let summary = file.get("/api/v1/tasks/stats/summary").await.is(200);
