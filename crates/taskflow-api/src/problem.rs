@@ -139,7 +139,13 @@ pub const CODES: &[(&str, StatusCode, &str, &str)] = &[
         "busy",
         StatusCode::SERVICE_UNAVAILABLE,
         "Busy",
-        "The server is overloaded or stopping. Nothing was done; try again after `Retry-After` seconds.",
+        "The server is overloaded, or somebody holds a lock for long. Nothing was done; try again after `Retry-After` seconds.",
+    ),
+    (
+        "unavailable",
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Unavailable",
+        "The server is stopping, or its database cannot be reached. Nothing was done; try again after `Retry-After` seconds.",
     ),
     (
         "not-ready",
@@ -346,7 +352,7 @@ impl From<ServiceError> for Problem {
                 problem.0.task_id = Some(id.get());
                 problem
             }
-            ServiceError::Busy | ServiceError::TooManyWaiters => {
+            ServiceError::Busy | ServiceError::Unavailable | ServiceError::TooManyWaiters => {
                 let (name, value) = retry("1");
                 Self::new(code, error.to_string()).with_header(name, value)
             }

@@ -46,6 +46,14 @@ DECLARE
     holder bigint;
     born bigint;
 BEGIN
+    -- NULL says the same as leaving a parameter out.
+    kind := coalesce(kind, 'log');
+    queue := coalesce(queue, 'default');
+    priority := coalesce(priority, 'medium');
+    max_attempts := coalesce(max_attempts, 5);
+    lease_seconds := coalesce(lease_seconds, 30);
+    on_conflict := coalesce(on_conflict, 'return');
+    metadata := nullif(metadata, 'null');
     IF title IS NULL OR char_length(title) > 255
         OR title !~ E'[^\\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]' THEN
         PERFORM taskflow.refuse('title', 'must be 1 to 255 characters, not only white space');
@@ -94,6 +102,9 @@ BEGIN
     END IF;
     IF on_conflict IS NULL OR on_conflict NOT IN ('return', 'reject') THEN
         PERFORM taskflow.refuse('on_conflict', 'must be return or reject');
+    END IF;
+    IF unique_key IS NULL AND on_conflict = 'reject' THEN
+        PERFORM taskflow.refuse('on_conflict', 'means nothing without unique_key');
     END IF;
     IF unique_key IS NOT NULL THEN
         IF char_length(unique_key) NOT BETWEEN 1 AND 255 OR unique_key ~ controls THEN

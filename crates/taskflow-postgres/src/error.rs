@@ -22,15 +22,26 @@ pub enum OpenError {
     #[error("sslrootcert in DATABASE_URL needs sslmode=verify-full")]
     RootsUnused,
     /// The trusted certificates cannot be read.
-    #[error("the certificates that sslmode=verify-full in DATABASE_URL needs cannot be read")]
+    #[error("the certificates that sslmode=verify-full in DATABASE_URL needs cannot be read: {at}")]
+    Roots {
+        /// Where they are.
+        at: String,
+        /// What is wrong.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The TLS library does not work.
+    #[error("TLS cannot be used")]
     Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The server did not prove who it is, or takes no encrypted connections.
+    #[error("the PostgreSQL server does not encrypt as sslmode in DATABASE_URL asks for")]
+    Handshake(#[source] Error),
     /// No connection comes about.
     #[error(
         "the PostgreSQL database cannot be reached; check DATABASE_URL and that the server runs"
     )]
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The database answered with an error.
-    #[error("the PostgreSQL database refused a first statement")]
+    #[error("the PostgreSQL server refused the login or a first statement")]
     Refused(#[source] Error),
     /// Commits would be acknowledged before they are on disk.
     #[error(

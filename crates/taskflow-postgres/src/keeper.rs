@@ -79,7 +79,11 @@ impl Keeper {
         loop {
             let asked = tokio::time::timeout(TICK, self.look.notified()).await.is_ok();
             match self.tick(&mut round).await {
-                Ok(()) => fine = true,
+                Ok(()) => {
+                    if !std::mem::replace(&mut fine, true) {
+                        tracing::info!("the store's keeper works again");
+                    }
+                }
                 Err(failure) => {
                     if fine {
                         let error = failure.into_error();

@@ -57,7 +57,9 @@ impl Listener {
                 started_now = &mut listening, if !started => {
                     started_now?;
                     started = true;
-                    *fine = true;
+                    if !std::mem::replace(fine, true) {
+                        tracing::info!("other nodes are heard again");
+                    }
                     self.lanes.hear(true);
                     continue;
                 }

@@ -53,6 +53,7 @@ async fn connect(server: &Server) -> Result<Client, OpenError> {
     let (client, connection) =
         server.connect().await.map_err(|error| match error.as_db_error() {
             Some(_) => OpenError::Refused(error),
+            None if error.to_string().contains("TLS") => OpenError::Handshake(error),
             None => OpenError::Unreachable(Box::new(error)),
         })?;
     crate::spawn(async move {

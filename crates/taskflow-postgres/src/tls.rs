@@ -41,7 +41,7 @@ pub(crate) fn wanted(url: &str) -> Result<Wanted, OpenError> {
             "sslmode" => {
                 (mode, verified) = match &*value {
                     "disable" => (Some(SslMode::Disable), false),
-                    "prefer" | "allow" => (Some(SslMode::Prefer), false),
+                    "prefer" => (Some(SslMode::Prefer), false),
                     "require" => (Some(SslMode::Require), false),
                     "verify-full" => (Some(SslMode::Require), true),
                     _ => return Err(OpenError::SslMode),
@@ -82,7 +82,11 @@ pub(crate) fn connector(wanted: &Wanted) -> Result<MakeRustlsConnect, OpenError>
 }
 
 fn roots(wanted: &Wanted) -> Result<RootCertStore, OpenError> {
-    let tls = |error: Box<dyn std::error::Error + Send + Sync>| OpenError::Tls(error);
+    let at = wanted.roots.as_ref().map_or("the system's".into(), |path| path.display().to_string());
+    let tls = |source: Box<dyn std::error::Error + Send + Sync>| OpenError::Roots {
+        at: at.clone(),
+        source,
+    };
     let mut store = RootCertStore::empty();
     match &wanted.roots {
         Some(path) => {
@@ -176,12 +180,14 @@ mod tests {
 
     #[test]
     fn nothing_is_trusted_by_mistake() {
-        for query in ["?sslmode=verify", "?sslmode=verify-ca", "?sslmode=", "?sslmode"] {
+        for query in
+            ["?sslmode=verify", "?sslmode=allow", "?sslmode=verify-ca", "?sslmode=", "?sslmode"]
+        {
             assert!(matches!(wanted(&url(query)), Err(OpenError::SslMode)), "{query}");
         }
         let unused = wanted(&url("?sslmode=require&sslrootcert=/ca.pem"));
         assert!(matches!(unused, Err(OpenError::RootsUnused)));
         let missing = wanted(&url("?sslmode=verify-full&sslrootcert=/nowhere")).expect("a URL");
-        assert!(matches!(connector(&missing), Err(OpenError::Tls(_))));
+        assert!(matches!(connector(&missing), Err(OpenError::Roots { .. })));
     }
 }

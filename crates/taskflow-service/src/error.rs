@@ -55,9 +55,12 @@ pub enum ServiceError {
     /// Too many claims wait already.
     #[error("too many claims wait already")]
     TooManyWaiters,
-    /// The store is busy or shutting down; nothing was done.
+    /// The store is busy; nothing was done.
     #[error("the store is busy")]
     Busy,
+    /// The database cannot be reached, or the process stops; nothing was done.
+    #[error("the server is stopping, or its database cannot be reached at present")]
+    Unavailable,
     /// The disk is full; nothing was done.
     #[error("the store's disk is full")]
     StorageFull,
@@ -84,6 +87,7 @@ impl ServiceError {
             Self::PageTooLarge => "page-too-large",
             Self::TooManyWaiters => "too-many-waiters",
             Self::Busy => "busy",
+            Self::Unavailable => "unavailable",
             Self::StorageFull => "storage-full",
             Self::Unknown(_) => "outcome-unknown",
             Self::Internal(_) => "internal-error",
@@ -94,7 +98,8 @@ impl ServiceError {
 impl From<StoreError> for ServiceError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Busy | StoreError::Unavailable => Self::Busy,
+            StoreError::Busy => Self::Busy,
+            StoreError::Unavailable => Self::Unavailable,
             StoreError::PageTooLarge => Self::PageTooLarge,
             StoreError::Full => Self::StorageFull,
             StoreError::Unknown(_) => Self::Unknown(error),

@@ -17,9 +17,19 @@ const STATEMENTS: usize = 64;
 
 /// A connection that writes. WAL with `synchronous=FULL`: a commit is on disk when it returns.
 pub(crate) fn writer(path: &Path) -> Result<Connection, OpenError> {
+    write(path, &[])
+}
+
+/// A writer beside whom nobody else may have the file open; `Busy` when somebody has.
+pub(crate) fn alone(path: &Path) -> Result<Connection, OpenError> {
+    write(path, &[("locking_mode", "EXCLUSIVE")])
+}
+
+fn write(path: &Path, first: &[(&str, &str)]) -> Result<Connection, OpenError> {
     create(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = open(path, flags)?;
+    set(&connection, first, path)?;
     // SQLite falls back to reading without a word when it may not write.
     if connection.is_readonly("main").map_err(|error| unreadable(error, path))? {
         let source = std::io::Error::from(std::io::ErrorKind::PermissionDenied);

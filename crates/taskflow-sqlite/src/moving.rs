@@ -13,7 +13,8 @@ use crate::error::{OpenError, refused};
 use crate::migrate::unreadable;
 use crate::{connect, migrate, rows, tasks};
 
-/// A file whose tasks are moved away. It holds the file's write lock: other processes get `Busy`.
+/// A file whose tasks are moved away. Nobody else may have it open, before or meanwhile: what they wrote
+/// after the move would stay behind.
 #[derive(Debug)]
 pub struct Source(Mutex<Connection>);
 
@@ -24,7 +25,7 @@ impl Source {
             let source = std::io::Error::from(std::io::ErrorKind::NotFound);
             return Err(OpenError::NotOpened { path: path.into(), source: Box::new(source) });
         }
-        let mut connection = connect::writer(path)?;
+        let mut connection = connect::alone(path)?;
         migrate::migrate(&mut connection, path)?;
         connection.execute_batch("BEGIN IMMEDIATE").map_err(|error| {
             match error.sqlite_error_code() {

@@ -112,10 +112,10 @@ async fn a_connection_is_encrypted_and_the_server_proves_who_it_is() {
     }
 
     let unknown = open(through(&database, "localhost", good, &trusting(&other))).await;
-    assert!(matches!(unknown, Err(OpenError::Unreachable(_))), "{:?}", unknown.err());
+    assert!(matches!(unknown, Err(OpenError::Handshake(_))), "{:?}", unknown.err());
     let another_name = open(through(&database, "127.0.0.1", good, &trusting(&known))).await;
-    assert!(matches!(another_name, Err(OpenError::Unreachable(_))), "{:?}", another_name.err());
+    assert!(matches!(another_name, Err(OpenError::Handshake(_))), "{:?}", another_name.err());
     let plain = serve(None, encrypted).await;
     let stripped = open(through(&database, "localhost", plain, "sslmode=require")).await;
-    assert!(matches!(stripped, Err(OpenError::Unreachable(_))), "{:?}", stripped.err());
+    assert!(matches!(stripped, Err(OpenError::Handshake(_))), "{:?}", stripped.err());
 }

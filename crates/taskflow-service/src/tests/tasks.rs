@@ -177,7 +177,7 @@ fn what_a_store_cannot_do_has_a_stable_code() {
     let code = |error: StoreError| ServiceError::from(error).code();
     let cause = || Box::new(std::io::Error::other("disk")) as _;
     assert_eq!(code(StoreError::Busy), "busy");
-    assert_eq!(code(StoreError::Unavailable), "busy");
+    assert_eq!(code(StoreError::Unavailable), "unavailable");
     assert_eq!(code(StoreError::Full), "storage-full");
     assert_eq!(code(StoreError::Unknown(cause())), "outcome-unknown");
     assert_eq!(code(StoreError::Failed(cause())), "internal-error");

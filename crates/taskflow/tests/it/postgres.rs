@@ -149,7 +149,8 @@ async fn the_same_session_gets_the_same_answers_on_both_databases() {
 
 #[tokio::test]
 async fn a_move_takes_everything_along_and_needs_an_empty_target() {
-    let file = Server::start(&[("WORKER_ENABLED", "false")]).await;
+    let off = [("WORKER_ENABLED", "false")];
+    let mut file = Server::start(&off).await;
     session(&file).await;
     // A key that was used twice: one has ended, one lives.
     for _ in 0..2 {
@@ -167,6 +168,10 @@ async fn a_move_takes_everything_along_and_needs_an_empty_target() {
         let arguments = ["move", "--from", &from, "--to", &to];
         taskflow(folder.path(), &[], &arguments).output().unwrap()
     };
+    let in_use = moved();
+    let said = String::from_utf8_lossy(&in_use.stderr).into_owned();
+    assert!(said.contains("another process holds the database"), "{said}");
+    file.kill();
     let output = moved();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let failed = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -178,8 +183,10 @@ async fn a_move_takes_everything_along_and_needs_an_empty_target() {
     assert_eq!(there.get("/api/v1/tasks/4/attempts").await.is(200), history);
     assert_eq!(there.get("/api/v1/tasks/stats/summary").await.is(200), summary);
     // Ids go on where the file was, and what waited still waits.
+    let mut file = file.kill_and_restart(&off).await;
     let next = file.create(json!({"title": "next"})).await;
     assert_eq!(there.create(json!({"title": "next"})).await, next);
+    file.kill();
     let again = moved();
     assert_eq!(again.status.code(), Some(1));
     let said = String::from_utf8_lossy(&again.stderr).into_owned();

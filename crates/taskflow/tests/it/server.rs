@@ -134,6 +134,11 @@ impl Server {
         server
     }
 
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill();
+    }
+
     /// SIGKILL, then a new process on the same file and port.
     pub(crate) async fn kill_and_restart(mut self, settings: &[(&str, &str)]) -> Self {
         self.process.kill();
