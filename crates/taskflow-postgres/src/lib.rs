@@ -17,12 +17,12 @@ mod migrate;
 mod moving;
 mod options;
 mod orders;
-#[cfg(test)]
-mod plans;
 mod rows;
 mod session;
 mod store;
 mod tasks;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod work;
 mod writer;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
-use crate::commands::{self, bench::BenchOptions};
+use crate::commands::{self, bench::BenchOptions, task::TaskOptions};
 use crate::config::settings::{SETTINGS, Section, Setting};
 use crate::config::{Config, Sources};
 use crate::logging;
@@ -14,12 +14,14 @@ use crate::logging;
 const LAST_THREADS: Duration = Duration::from_secs(1);
 
 /// Parses the arguments and runs the command. The exit code is 0 when it did what was asked, 1 when it
-/// could not, 2 when the arguments or the configuration are wrong.
+/// could not, 2 when the arguments or the configuration are wrong; `taskflow task` has more.
 pub fn run() -> ExitCode {
     let matches = command().get_matches();
     let (name, of_command) = matches.subcommand().unwrap_or(("serve", &matches));
     let done = match name {
         "bench" => bench(of_command),
+        "task" => return task(of_command).unwrap_or_else(|error| report(Err(error))),
+        "completion" => commands::completion::run(of_command, command()),
         "openapi" => commands::openapi::run(),
         "move" => {
             let url = |name| of_command.get_one::<String>(name).map_or("", String::as_str);
@@ -40,6 +42,27 @@ fn bench(matches: &ArgMatches) -> anyhow::Result<()> {
         options.api_key = config.auth.api_key.map(|key| key.expose().to_owned());
     }
     block_on(commands::bench::run(options))
+}
+
+/// As for `bench`; which server, too, is said by a flag, the environment or `.env`.
+fn task(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let mut options = TaskOptions::from_arg_matches(matches)?;
+    let sources = Sources::of_process(Vec::new());
+    if options.site.server.is_none() {
+        options.site.server = sources.client_server();
+    }
+    if options.site.api_key.is_none() {
+        match Config::load(sources) {
+            Ok(config) => {
+                options.site.api_key = config.auth.api_key.map(|key| key.expose().to_owned());
+            }
+            Err(faults) => {
+                commands::complain(&faults);
+                return Ok(ExitCode::from(2));
+            }
+        }
+    }
+    block_on(async { Ok(commands::task::run(options).await) })
 }
 
 fn with_config(name: &str, matches: &ArgMatches) -> ExitCode {
@@ -87,7 +110,7 @@ fn unusable(matches: &ArgMatches, name: &str) -> Option<&'static str> {
     }
 }
 
-fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(command);
     // What still runs on a thread of its own, a name look-up say, must not hold the end up.
@@ -136,6 +159,7 @@ fn command() -> Command {
                 )
                 .args(settings()),
         )
+        .subcommand(commands::task::arguments(Command::new("task")))
         .subcommand(Command::new("migrate").about("Bring the database up to date").args(storage()))
         .subcommand(
             Command::new("move")
@@ -164,6 +188,9 @@ fn command() -> Command {
                 .args(settings()),
         )
         .subcommand(Command::new("openapi").about("Print the OpenAPI document"))
+        .subcommand(commands::completion::arguments(
+            Command::new("completion").about("Print a script that completes commands in a shell"),
+        ))
         .subcommand(
             BenchOptions::augment_args(Command::new("bench")).about("Measure a running server"),
         )

@@ -20,9 +20,9 @@ use taskflow_service::worker::source::{Assignment, SourceError, WorkSource, ends
 use taskflow_store::{Extend, Extended, FinishTask, Finished, Receipt};
 
 /// Longest wait for a connection.
-const CONNECT: Duration = Duration::from_secs(5);
+pub(crate) const CONNECT: Duration = Duration::from_secs(5);
 /// Longest wait for an answer beyond the wait that was asked for.
-const ANSWER: Duration = Duration::from_secs(15);
+pub(crate) const ANSWER: Duration = Duration::from_secs(15);
 
 /// A client for servers of TaskFlow, with these `limits`. A machine without root certificates, as a
 /// small container is, can still call plain http; https then fails with an unknown issuer.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::connect::{self, Pool};
 use crate::options::{Options, PoolMode};
-use crate::plans::url;
+use crate::tests::url;
 
 /// A pool with one connection, in this mode.
 fn pool(pool_mode: PoolMode) -> Pool {

@@ -13,6 +13,10 @@ use super::nearest;
 use super::settings::{SETTINGS, Setting};
 use super::{dotenv, foreign};
 
+/// Which server `taskflow task` speaks to when no flag says. No setting: a server has no use for it,
+/// and a name without the prefix may be another program's.
+const CLIENT_SERVER: &str = "TASKFLOW_SERVER";
+
 /// Where a value was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
@@ -92,6 +96,19 @@ impl Sources {
     pub fn flag(mut self, name: &str, value: &str) -> Self {
         self.flags.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// The server that clients of this program speak to, as `TASKFLOW_SERVER` of the environment or
+    /// else of `.env` says; empty is not set. Nobody has looked whether it is a URL.
+    pub fn client_server(&self) -> Option<String> {
+        let named = |name: &str| name.eq_ignore_ascii_case(CLIENT_SERVER);
+        let environment = self.environment.iter().find(|(name, _)| named(name));
+        let file = || dotenv::parse(&self.dotenv, |_| None).pairs.into_iter();
+        let server = match environment {
+            Some((_, value)) => value.clone(),
+            None => file().rfind(|(name, _)| named(name)).map(|(_, value)| value),
+        };
+        server.filter(|server| !server.is_empty())
     }
 
     /// One text for each setting, and what is wrong with the sources themselves.
@@ -178,7 +195,7 @@ impl Gathered {
     fn unknown(&mut self, name: &str, value: &str, source: Source) {
         let capitals = name.to_ascii_uppercase();
         if let Some(bare) = capitals.strip_prefix("TASKFLOW_") {
-            if foreign::is_service_link(&capitals, value) {
+            if capitals == CLIENT_SERVER || foreign::is_service_link(&capitals, value) {
                 return;
             }
             let known = Setting::find(bare).map(|s| s.name).or_else(|| nearest::suggestion(bare));

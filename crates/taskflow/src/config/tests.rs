@@ -284,3 +284,14 @@ fn the_list_in_force_has_every_setting_once_in_order() {
     let enabled = config.effective().iter().find(|s| s.name == "WORKER_ENABLED").unwrap();
     assert_eq!((enabled.value.as_str(), enabled.source), ("off", Source::Environment));
 }
+
+#[test]
+fn the_clients_server_is_no_setting_and_the_environment_beats_the_file() {
+    let file = || Sources::default().dotenv("TaskFlow_Server=http://a\nTASKFLOW_SERVER=http://b\n");
+    assert_eq!(Sources::default().client_server(), None);
+    assert_eq!(file().client_server().as_deref(), Some("http://b"));
+    let both = file().env("TASKFLOW_SERVER", "http://c");
+    assert_eq!(both.client_server().as_deref(), Some("http://c"));
+    assert_eq!(file().env("taskflow_server", "").client_server(), None, "empty is not set");
+    assert!(Config::load(both).is_ok(), "no fault for a server that reads the same environment");
+}

@@ -46,8 +46,19 @@ fn folder() -> TempDir {
 #[test]
 fn help_lists_the_commands_and_the_version_is_the_programs() {
     let help = run(&folder(), &[], &["--help"]).with(0).out;
-    let commands =
-        ["serve", "worker", "migrate", "move", "health", "seed", "config", "openapi", "bench"];
+    let commands = [
+        "serve",
+        "worker",
+        "task",
+        "migrate",
+        "move",
+        "health",
+        "seed",
+        "config",
+        "openapi",
+        "completion",
+        "bench",
+    ];
     for command in commands {
         holds(&help, &[&format!("\n  {command} ")]);
     }
@@ -180,7 +191,7 @@ fn migrate_says_the_schema_and_may_be_repeated() {
     let folder = folder();
     for _ in 0..2 {
         let out = run(&folder, &[], &["migrate"]).with(0).out;
-        assert_eq!(out, "the database is at schema 1\n");
+        assert_eq!(out, "the database is at schema 2\n");
     }
 }
 

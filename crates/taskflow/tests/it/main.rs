@@ -14,5 +14,6 @@ mod kinds;
 mod postgres;
 mod readme;
 mod server;
+mod task_command;
 mod tidy;
 mod workers;

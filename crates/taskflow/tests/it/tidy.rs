@@ -31,7 +31,7 @@ const FENCES: [(&[&str], &[&str]); 7] = [
     (&["rusqlite", "rusqlite_migration"], &["sqlite"]),
     // The program speaks to PostgreSQL in tests only.
     (&["tokio-postgres", "deadpool-postgres", "refinery"], &["postgres", ""]),
-    (&["clap"], &["", "torture"]),
+    (&["clap", "clap_complete"], &["", "torture"]),
     (&["reqwest"], &["notify", "", "torture"]),
     (&["anyhow"], &["", "torture"]),
 ];

@@ -1,5 +1,5 @@
-//! How PostgreSQL plans the statements that walk the tasks, whatever its statistics say. Tests only:
-//! they need a server (`TEST_DATABASE_URL`), as those in `tests/it` do.
+//! How PostgreSQL plans the statements that walk the tasks, whatever its statistics say.
+//! It needs a server (`TEST_DATABASE_URL`), as `tests/it` does.
 
 use std::collections::BTreeSet;
 
@@ -7,6 +7,7 @@ use taskflow_core::{Priority, Status};
 use taskflow_store::Filter;
 use tokio_postgres::{Client, NoTls};
 
+use super::url;
 use crate::options::{Options, PoolMode};
 use crate::{columns, connect, desk, lanes, migrate, tasks, work};
 
@@ -171,10 +172,4 @@ async fn server(url: &str) -> Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("connects");
     tokio::spawn(async move { drop(connection.await) });
     client
-}
-
-#[expect(clippy::disallowed_methods, reason = "tests have no configuration")]
-pub(crate) fn url() -> String {
-    std::env::var("TEST_DATABASE_URL")
-        .expect("this test needs PostgreSQL: run scripts/test, or set TEST_DATABASE_URL")
 }

@@ -1,0 +1,9 @@
+//! Tests of what is not public. They need a server (`TEST_DATABASE_URL`), as those in `tests/it` do.
+
+mod plans;
+
+#[expect(clippy::disallowed_methods, reason = "tests have no configuration")]
+pub(crate) fn url() -> String {
+    std::env::var("TEST_DATABASE_URL")
+        .expect("this test needs PostgreSQL: run scripts/test, or set TEST_DATABASE_URL")
+}
