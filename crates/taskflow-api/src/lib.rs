@@ -54,7 +54,10 @@ pub fn router(state: ApiState) -> Router {
 
 /// Everything that asks for the key.
 fn keyed() -> ApiRouter<ApiState> {
-    v1::tasks::router().merge(v1::turn::router()).merge(v1::work::router())
+    v1::tasks::router()
+        .merge(v1::bulk::router())
+        .merge(v1::turn::router())
+        .merge(v1::work::router())
 }
 
 /// The OpenAPI document as text.

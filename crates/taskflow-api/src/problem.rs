@@ -267,6 +267,23 @@ impl Problem {
         self
     }
 
+    /// Says which part of the body it is about.
+    #[must_use]
+    pub fn about(mut self, pointer: &str) -> Self {
+        self.0.detail = format!("{pointer}: {}", self.0.detail);
+        self
+    }
+
+    /// The sentence.
+    pub fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    /// The other task in a conflict.
+    pub fn task_id(&self) -> Option<i64> {
+        self.0.task_id
+    }
+
     /// The stable code.
     pub fn code(&self) -> &'static str {
         self.0.code

@@ -75,6 +75,10 @@ pub const CLAIM_NAMES_MAX: usize = 100;
 pub const WAIT_SECONDS_MAX: f64 = 60.0;
 /// Most items in each part of one `sync`: one transaction must stay short for its neighbours.
 pub const SYNC_ITEMS_MAX: usize = 1000;
+/// Most tasks of one bulk create: one commit that its neighbours wait for some tenths of a second.
+pub const BULK_MAX: usize = 10_000;
+/// Most faults that one answer lists: whoever sees a hundred knows the pattern.
+pub const FAULTS_MAX: usize = 100;
 
 /// Most commands that one transaction of the writer takes: keeps the wait of the first one short.
 pub const WRITER_BATCH_MAX: usize = 512;

@@ -74,6 +74,8 @@ pub(crate) enum Failure {
     Again(StoreError),
     /// Somebody holds a lock for long: an application's own transaction, as a rule. Nothing was done.
     Locked,
+    /// One of the commands wants a transaction of its own. Nothing was done.
+    Apart,
     /// The connection is gone and nothing was done.
     Gone(StoreError),
     /// Nothing was done, and another try would end the same.
@@ -86,7 +88,7 @@ impl Failure {
     /// What a caller hears.
     pub(crate) fn into_error(self) -> StoreError {
         match self {
-            Self::Again(_) | Self::Locked => StoreError::Busy,
+            Self::Again(_) | Self::Locked | Self::Apart => StoreError::Busy,
             Self::Gone(error) | Self::Refused(error) | Self::Unknown(error) => error,
         }
     }

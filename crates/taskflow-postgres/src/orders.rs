@@ -7,7 +7,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use taskflow_core::{NewTask, Task, TaskId, TenantId, Timestamp};
 use taskflow_store::{
-    Answers, Claim, Delete, Deleted, Edit, Edited, Expired, Inserted, Ready, Sync, Synced,
+    AllInserted, Answers, Claim, Delete, Deleted, Edit, Edited, Expired, Inserted, Ready, Sync,
+    Synced,
 };
 
 use crate::desk::Desk;
@@ -24,6 +25,8 @@ pub(crate) struct Insert {
     pub(crate) tenant: TenantId,
     pub(crate) now: Timestamp,
     pub(crate) batch: Vec<NewTask>,
+    /// All of them or none.
+    pub(crate) all: bool,
 }
 
 /// The room of new tasks.
@@ -34,13 +37,13 @@ pub(crate) struct Inserts {
 #[async_trait]
 impl Room for Inserts {
     type Order = Insert;
-    type Answer = Answers<Inserted>;
+    type Answer = AllInserted;
 
     async fn attempt(
         &self,
         session: &Session,
         orders: &[Insert],
-    ) -> Result<Vec<Answers<Inserted>>, Failure> {
+    ) -> Result<Vec<AllInserted>, Failure> {
         let keys = orders.iter().flat_map(|order| {
             order.batch.iter().map(|new| (order.tenant, new.queue.clone(), new.kind.clone()))
         });
@@ -53,7 +56,11 @@ impl Room for Inserts {
             for (order, answer) in orders.iter().zip(&answers) {
                 self.lanes.lower(order.tenant, &answer.ready);
             }
-            return Ok(answers);
+            return Ok(answers.into_iter().map(AllInserted::Done).collect());
+        }
+        if orders.len() > 1 && orders.iter().any(|order| order.all) {
+            // What undoes its own may not undo its neighbours.
+            return Err(Failure::Apart);
         }
         let mut desk = Desk::new(session, &self.lanes);
         desk.begin(&[]).await?;
@@ -63,10 +70,15 @@ impl Room for Inserts {
         for order in orders {
             (desk.tenant, desk.now) = (order.tenant, order.now);
             let mut items = Vec::with_capacity(order.batch.len());
-            for new in &order.batch {
-                items.push(desk.insert(new.clone()).await?);
+            for (at, new) in order.batch.iter().enumerate() {
+                let inserted = desk.insert(new.clone()).await?;
+                if order.all && inserted.is_refused() {
+                    session.execute("ROLLBACK").await?;
+                    return Ok(vec![AllInserted::Refused { at, why: inserted }]);
+                }
+                items.push(inserted);
             }
-            answers.push(Answers { items, ready: ready(&mut desk) });
+            answers.push(AllInserted::Done(Answers { items, ready: ready(&mut desk) }));
         }
         desk.commit().await?;
         Ok(answers)

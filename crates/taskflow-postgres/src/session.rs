@@ -116,7 +116,7 @@ impl Session {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let done = client.batch_execute(sql).await;
         self.asked.fetch_sub(1, Ordering::Relaxed);
-        if sql == "COMMIT" && done.is_ok() {
+        if matches!(sql, "COMMIT" | "ROLLBACK") && done.is_ok() {
             self.open.store(false, Ordering::Relaxed);
         }
         done

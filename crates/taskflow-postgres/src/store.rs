@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use taskflow_core::{Attempt, Clock, NewTask, Task, TaskId, TenantId, Timestamp};
 use taskflow_store::batcher::{self, Batcher};
 use taskflow_store::{
-    Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Health, Hints, Inserted, Page,
-    Store, StoreError, Sync, Synced, TaskStore, WorkStore, weight,
+    AllInserted, Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Health, Hints,
+    Inserted, Page, Store, StoreError, Sync, Synced, TaskStore, WorkStore, weight,
 };
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
@@ -31,10 +31,10 @@ use crate::{migrate, spawn, tasks, work, writer};
 /// The store on one PostgreSQL database. Dropping it carries out what waits and closes its connections.
 pub struct PostgresStore {
     pool: Pool,
-    inserts: Batcher<Insert, Answers<Inserted>>,
+    inserts: Batcher<Insert, AllInserted>,
     /// New tasks with keys or parents: they may wait for other transactions, the application's own
     /// among them, and nobody else should.
-    bound: Batcher<Insert, Answers<Inserted>>,
+    bound: Batcher<Insert, AllInserted>,
     works: Batcher<Work, Synced>,
     changes: Batcher<Change, Changed>,
     clock: Arc<DatabaseClock>,
@@ -157,6 +157,21 @@ impl PostgresStore {
         Arc::clone(&self.clock) as Arc<dyn Clock>
     }
 
+    /// Gives new tasks to the flusher that they need.
+    async fn offer(&self, insert: Insert) -> Result<AllInserted, StoreError> {
+        let (batch, now) = (&insert.batch, insert.now);
+        let bytes = batch.iter().map(weight::of_new).sum();
+        let flusher = if tasks::plain(batch) { &self.inserts } else { &self.bound };
+        let passed = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
+        let late = |new: &NewTask| passed(new.terms.deadline_at) || passed(new.terms.expires_at);
+        let any_late = batch.iter().any(late);
+        let inserted = flusher.submit(insert, bytes).await;
+        if any_late {
+            self.quiet.disturb();
+        }
+        inserted
+    }
+
     /// Reads, a second time when the first connection was a dead one.
     async fn read<T, F: Future<Output = Result<T, Failure>> + Send>(
         &self,
@@ -219,16 +234,19 @@ impl TaskStore for PostgresStore {
         batch: Vec<NewTask>,
         now: Timestamp,
     ) -> Result<Answers<Inserted>, StoreError> {
-        let bytes = batch.iter().map(weight::of_new).sum();
-        let flusher = if tasks::plain(&batch) { &self.inserts } else { &self.bound };
-        let passed = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
-        let late = |new: &NewTask| passed(new.terms.deadline_at) || passed(new.terms.expires_at);
-        let any_late = batch.iter().any(late);
-        let inserted = flusher.submit(Insert { tenant: scope, now, batch }, bytes).await;
-        if any_late {
-            self.quiet.disturb();
+        match self.offer(Insert { tenant: scope, now, batch, all: false }).await? {
+            AllInserted::Done(answers) => Ok(answers),
+            AllInserted::Refused { .. } => mixed_up(),
         }
-        inserted
+    }
+
+    async fn insert_all(
+        &self,
+        scope: TenantId,
+        batch: Vec<NewTask>,
+        now: Timestamp,
+    ) -> Result<AllInserted, StoreError> {
+        self.offer(Insert { tenant: scope, now, batch, all: true }).await
     }
 
     async fn get(

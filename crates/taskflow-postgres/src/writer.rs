@@ -59,8 +59,11 @@ async fn flush<R: Room>(
     };
     // One of them may be what the database refuses, or what somebody holds a lock on: then the others go
     // on without it.
-    let one_s_fault = matches!(failure, Failure::Refused(StoreError::Failed(_)) | Failure::Locked);
-    if one_s_fault && orders.len() > 1 {
+    let apart = matches!(
+        failure,
+        Failure::Refused(StoreError::Failed(_)) | Failure::Locked | Failure::Apart
+    );
+    if apart && orders.len() > 1 {
         let mut answers = Vec::with_capacity(orders.len());
         let hurried = matches!(failure, Failure::Locked);
         for order in orders {

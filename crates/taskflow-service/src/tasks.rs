@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use taskflow_core::{Attempt, Clock, Fault, Illegal, NewTask, TaskId};
 use taskflow_core::{Task, TaskPatch};
-use taskflow_store::{Answers, Counts, Delete, Deleted, Edit, Edited, Inserted, Page, Store};
+use taskflow_store::{
+    AllInserted, Answers, Counts, Delete, Deleted, Edit, Edited, Inserted, Page, Store,
+};
 use tokio::time::Instant;
 
 use crate::actor::Actor;
@@ -40,7 +42,46 @@ impl Tasks {
         let now = self.clock.now();
         let answers = self.store.insert(actor.tenant, vec![new], now).await?;
         self.bus.ready(&answers.ready, now);
-        match one(answers)? {
+        self.created(one(answers)?)
+    }
+
+    /// Creates many tasks in one commit; an answer each. What is refused does not hinder the others.
+    pub async fn create_many(
+        &self,
+        actor: Actor,
+        batch: Vec<NewTask>,
+    ) -> Result<Vec<Result<Created, ServiceError>>, ServiceError> {
+        let now = self.clock.now();
+        let answers = self.store.insert(actor.tenant, batch, now).await?;
+        self.bus.ready(&answers.ready, now);
+        Ok(answers.items.into_iter().map(|inserted| self.created(inserted)).collect())
+    }
+
+    /// Creates many tasks in one commit, or none of them: then the first that was refused is named by
+    /// its place.
+    pub async fn create_all(
+        &self,
+        actor: Actor,
+        batch: Vec<NewTask>,
+    ) -> Result<Result<Vec<Created>, (usize, ServiceError)>, ServiceError> {
+        let now = self.clock.now();
+        match self.store.insert_all(actor.tenant, batch, now).await? {
+            AllInserted::Done(answers) => {
+                self.bus.ready(&answers.ready, now);
+                let created = answers.items.into_iter().map(|inserted| self.created(inserted));
+                created.collect::<Result<_, _>>().map(Ok)
+            }
+            AllInserted::Refused { at, why } => match self.created(why) {
+                Err(error) => Ok(Err((at, error))),
+                Ok(_) => Err(ServiceError::Internal(taskflow_store::StoreError::Corrupt(
+                    "a task was refused that was not".into(),
+                ))),
+            },
+        }
+    }
+
+    fn created(&self, inserted: Inserted) -> Result<Created, ServiceError> {
+        match inserted {
             Inserted::Created(task) => Ok(Created { task: *task, new: true }),
             Inserted::Replaced { task, cancelled } => {
                 self.bus.ends.tell(std::iter::once(cancelled));

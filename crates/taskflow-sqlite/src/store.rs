@@ -9,8 +9,8 @@ use parking_lot::Mutex;
 use taskflow_core::{Attempt, NewTask, Task, TaskId, TenantId, Timestamp};
 use taskflow_store::batcher::Batcher;
 use taskflow_store::{
-    Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Health, Hints, Inserted, Page,
-    Store, StoreError, Sync, Synced, TaskStore, WorkStore, weight,
+    AllInserted, Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Health, Hints,
+    Inserted, Page, Store, StoreError, Sync, Synced, TaskStore, WorkStore, weight,
 };
 use tokio::sync::watch;
 
@@ -124,6 +124,20 @@ impl TaskStore for SqliteStore {
         let bytes = batch.iter().map(weight::of_new).sum();
         match self.order(scope, now, What::Insert(batch), bytes).await? {
             Said::Inserted(answers) => Ok(answers),
+            _ => mixed_up(),
+        }
+    }
+
+    async fn insert_all(
+        &self,
+        scope: TenantId,
+        batch: Vec<NewTask>,
+        now: Timestamp,
+    ) -> Result<AllInserted, StoreError> {
+        let bytes = batch.iter().map(weight::of_new).sum();
+        match self.order(scope, now, What::InsertAll(batch), bytes).await? {
+            Said::Inserted(answers) => Ok(AllInserted::Done(answers)),
+            Said::Refused(at, why) => Ok(AllInserted::Refused { at, why }),
             _ => mixed_up(),
         }
     }

@@ -31,6 +31,8 @@ pub(crate) struct Order {
 #[derive(Debug)]
 pub(crate) enum What {
     Insert(Vec<NewTask>),
+    /// All of them or none.
+    InsertAll(Vec<NewTask>),
     Edit(Vec<Edit>),
     Delete(Vec<Delete>),
     Sync(Box<Sync>),
@@ -45,6 +47,8 @@ pub(crate) enum What {
 #[derive(Debug)]
 pub(crate) enum Said {
     Inserted(Answers<Inserted>),
+    /// Which one was refused, and why; what the command did before is undone.
+    Refused(usize, Inserted),
     Edited(Answers<Edited>),
     Deleted(Answers<Deleted>),
     Synced(Box<Synced>),
@@ -288,9 +292,18 @@ fn carry_out(
     } else {
         execute(connection, "SAVEPOINT command")
             .and_then(|()| perform(connection, memory, order))
-            .and_then(|said| execute(connection, "RELEASE command").map(|()| said))
+            .and_then(|said| {
+                if matches!(said, Said::Refused(..)) {
+                    execute(connection, "ROLLBACK TO command")?;
+                }
+                execute(connection, "RELEASE command").map(|()| said)
+            })
     };
     let failure = match done {
+        Ok(said @ Said::Refused(..)) => {
+            memory.undo();
+            return Ok(Ok(said));
+        }
         Ok(said) => {
             memory.keep();
             return Ok(Ok(said));
@@ -316,6 +329,17 @@ fn perform(connection: &Connection, memory: &mut Memory, order: Order) -> Result
     Ok(match what {
         What::Insert(batch) => {
             let items = batch.into_iter().map(|new| act.insert(new)).collect::<Result<_, _>>()?;
+            Said::Inserted(Answers { items, ready: ready(act) })
+        }
+        What::InsertAll(batch) => {
+            let mut items = Vec::with_capacity(batch.len());
+            for (at, new) in batch.into_iter().enumerate() {
+                let inserted = act.insert(new)?;
+                if inserted.is_refused() {
+                    return Ok(Said::Refused(at, inserted));
+                }
+                items.push(inserted);
+            }
             Said::Inserted(Answers { items, ready: ready(act) })
         }
         What::Edit(batch) => {

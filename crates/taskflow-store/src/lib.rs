@@ -36,7 +36,7 @@ pub use error::StoreError;
 pub use health::Health;
 pub use hints::{Answers, Hints, Ready};
 pub use page::{Filter, Page};
-pub use tasks::{Counts, Delete, Deleted, Edit, Edited, Inserted, TaskStore};
+pub use tasks::{AllInserted, Counts, Delete, Deleted, Edit, Edited, Inserted, TaskStore};
 pub use work::{
     Claim, Claimed, Due, Expired, Extend, Extended, FinishTask, Finished, Kinds, Receipt, Sync,
     Synced, WorkStore,

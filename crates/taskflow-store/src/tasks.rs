@@ -29,6 +29,27 @@ pub enum Inserted {
     LostParent(TaskId),
 }
 
+impl Inserted {
+    /// Whether nothing was stored and no task is there either.
+    pub fn is_refused(&self) -> bool {
+        matches!(self, Self::KeyHeld(_) | Self::NoParent(_) | Self::LostParent(_))
+    }
+}
+
+/// Answer to new tasks that are stored together or not at all.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AllInserted {
+    /// All of them are there.
+    Done(Answers<Inserted>),
+    /// Nothing was stored, and nothing replaced.
+    Refused {
+        /// The first one that is refused, by its place in the batch.
+        at: usize,
+        /// Why.
+        why: Inserted,
+    },
+}
+
 /// Changes to one task.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Edit {
@@ -110,6 +131,14 @@ pub trait TaskStore: Send + Sync {
         batch: Vec<NewTask>,
         now: Timestamp,
     ) -> Result<Answers<Inserted>, StoreError>;
+
+    /// Stores new tasks, all of them or none.
+    async fn insert_all(
+        &self,
+        scope: TenantId,
+        batch: Vec<NewTask>,
+        now: Timestamp,
+    ) -> Result<AllInserted, StoreError>;
 
     /// Reads tasks; none where there is no such task.
     async fn get(&self, scope: TenantId, ids: Vec<TaskId>)

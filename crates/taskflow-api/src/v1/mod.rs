@@ -1,6 +1,7 @@
 //! Version 1 of the API: one file per group of routes, each with its router, wire types and handlers.
 
 pub(crate) mod bench;
+pub(crate) mod bulk;
 pub(crate) mod claim;
 pub(crate) mod create;
 pub(crate) mod faults;

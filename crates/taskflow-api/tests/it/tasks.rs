@@ -1,5 +1,6 @@
 //! The contract that was taken over: a client of the earlier service works on.
 
+mod bulk;
 mod editing;
 mod status;
 mod turn;

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use taskflow_core::{Attempt, NewTask, Task, TaskId, TenantId, Timestamp};
 use taskflow_store::{
-    Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Health, Hints, Inserted, Page,
-    Store, StoreError, Sync, Synced, TaskStore, WorkStore,
+    AllInserted, Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Health, Hints,
+    Inserted, Page, Store, StoreError, Sync, Synced, TaskStore, WorkStore,
 };
 use tokio::sync::watch;
 
@@ -95,6 +95,15 @@ impl TaskStore for Steered {
         now: Timestamp,
     ) -> Result<Answers<Inserted>, StoreError> {
         self.inner.insert(scope, batch, now).await
+    }
+
+    async fn insert_all(
+        &self,
+        scope: TenantId,
+        batch: Vec<NewTask>,
+        now: Timestamp,
+    ) -> Result<AllInserted, StoreError> {
+        self.inner.insert_all(scope, batch, now).await
     }
 
     async fn get(

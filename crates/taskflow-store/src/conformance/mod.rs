@@ -3,6 +3,7 @@
 //! A store's test binary says `taskflow_store::conformance!(MyHarness);` and gets one `#[tokio::test]`
 //! per case. A new case is a `pub async fn` in one of the rooms and one word in the list below.
 
+pub mod bulk;
 pub mod claims;
 pub mod dependencies;
 pub mod edits;
@@ -44,6 +45,11 @@ macro_rules! conformance {
                 a_delete_takes_the_history_along
                 everything_acknowledged_is_there_after_reopening
                 health_tells_the_schema
+            }
+            bulk {
+                all_of_a_batch_are_stored_in_order
+                one_that_is_refused_takes_the_others_with_it
+                a_refused_batch_leaves_its_neighbours_alone
             }
             edits {
                 an_edit_changes_the_given_fields_only

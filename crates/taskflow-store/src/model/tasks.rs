@@ -8,7 +8,8 @@ use taskflow_core::{
 
 use super::{Model, Row, Tables, attempts};
 use crate::{
-    Answers, Counts, Delete, Deleted, Edit, Edited, Inserted, Page, StoreError, TaskStore,
+    AllInserted, Answers, Counts, Delete, Deleted, Edit, Edited, Inserted, Page, StoreError,
+    TaskStore,
 };
 
 impl Tables {
@@ -145,6 +146,31 @@ impl TaskStore for Model {
         let (items, ready) =
             self.call(|t| batch.into_iter().map(|new| t.insert(scope, new, now)).collect());
         Ok(Answers { items, ready })
+    }
+
+    async fn insert_all(
+        &self,
+        scope: TenantId,
+        batch: Vec<NewTask>,
+        now: Timestamp,
+    ) -> Result<AllInserted, StoreError> {
+        let (done, ready) = self.call(|tables| {
+            let mut after = tables.clone();
+            let mut items = Vec::with_capacity(batch.len());
+            for (at, new) in batch.into_iter().enumerate() {
+                let why = after.insert(scope, new, now);
+                if why.is_refused() {
+                    return Err(AllInserted::Refused { at, why });
+                }
+                items.push(why);
+            }
+            *tables = after;
+            Ok(items)
+        });
+        Ok(match done {
+            Ok(items) => AllInserted::Done(Answers { items, ready }),
+            Err(refused) => refused,
+        })
     }
 
     async fn get(

@@ -1,0 +1,206 @@
+//! Many tasks in one request and one commit. How one task is read is in `create.rs`.
+
+use std::sync::Arc;
+
+use aide::axum::ApiRouter;
+use aide::axum::routing::post_with;
+use axum::extract::State;
+use http::StatusCode;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use taskflow_core::limits::{BULK_MAX, FAULTS_MAX};
+use taskflow_core::{Clock, Fault, NewTask};
+use taskflow_service::tasks::{Created, Tasks};
+use taskflow_service::{Actor, ServiceError};
+
+use super::create::CreateTask;
+use super::reply::{Answer, Reply};
+use super::words::Object;
+use crate::extract::query::FromPairs;
+use crate::extract::{LargeBody, Query};
+use crate::openapi::{document, problems};
+use crate::problem::Problem;
+use crate::state::ApiState;
+
+/// The route.
+pub(crate) fn router() -> ApiRouter<ApiState> {
+    ApiRouter::new().api_route(
+        "/tasks/bulk",
+        post_with(create, |op| {
+            let op = document(op, "create_tasks", "Tasks", "Create many tasks in one commit");
+            problems(op, &[400, 409, 413, 415, 422])
+                .response_with::<200, axum::Json<BulkAnswer>, _>(|r| {
+                    r.description("Everything that was not refused is on disk.")
+                })
+        }),
+    )
+}
+
+/// Tasks to create.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "BulkCreate")]
+struct BulkBody {
+    /// Each as for `POST /api/v1/tasks`.
+    #[schemars(with = "Vec<CreateTask>", length(min = 1, max = 10_000))]
+    tasks: Vec<Object<CreateTask>>,
+}
+
+/// What happens when one of the tasks is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    /// Nothing is created.
+    Atomic,
+    /// The others are created.
+    Partial,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(inline)]
+struct BulkQuery {
+    /// `atomic`: all of them or none. `partial`: what is refused does not hinder the others.
+    #[serde(default = "atomic")]
+    mode: Mode,
+}
+
+fn atomic() -> Mode {
+    Mode::Atomic
+}
+
+impl FromPairs for BulkQuery {
+    const NAMES: &'static [&'static str] = &["mode"];
+
+    fn from_pairs(pairs: &[(String, String)]) -> Result<Self, Vec<Fault>> {
+        match pairs.iter().find(|(name, _)| name == "mode").map(|(_, value)| value.as_str()) {
+            None | Some("atomic") => Ok(Self { mode: Mode::Atomic }),
+            Some("partial") => Ok(Self { mode: Mode::Partial }),
+            Some(_) => Err(vec![Fault::new("?mode", "unknown-word", "must be atomic or partial")]),
+        }
+    }
+}
+
+/// What became of the tasks, in their order.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "BulkCreated")]
+struct BulkAnswer {
+    /// New tasks.
+    created: usize,
+    /// Unique keys that live tasks hold already: those tasks are named.
+    existing: usize,
+    /// Tasks that were refused; none when `atomic`.
+    refused: usize,
+    /// One per task.
+    tasks: Vec<ItemAnswer>,
+}
+
+/// What became of one task.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+#[schemars(rename = "BulkItem")]
+struct ItemAnswer {
+    /// 201 created, 200 there already, 409 or 422 refused.
+    status: u16,
+    /// The task that was created or is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<i64>,
+    /// Why it was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    /// The same in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    /// The task that holds the unique key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task_id: Option<i64>,
+}
+
+async fn create(
+    State(tasks): State<Tasks>,
+    State(clock): State<Arc<dyn Clock>>,
+    Query(query): Query<BulkQuery>,
+    LargeBody(Object(body)): LargeBody<Object<BulkBody>>,
+) -> Answer<BulkAnswer> {
+    if !(1..=BULK_MAX).contains(&body.tasks.len()) {
+        let message = format!("must be 1 to {BULK_MAX} tasks");
+        return Err(Problem::field("/tasks", "too-many", message));
+    }
+    let now = clock.now();
+    let checked = body.tasks.into_iter().map(|Object(task)| task.check(now)).collect();
+    let items = match query.mode {
+        Mode::Atomic => all(&tasks, checked).await?,
+        Mode::Partial => each(&tasks, checked).await?,
+    };
+    let count = |status: u16| items.iter().filter(|item| item.status == status).count();
+    let (created, existing) = (count(201), count(200));
+    let refused = items.len() - created - existing;
+    Reply::ok(&BulkAnswer { created, existing, refused, tasks: items })
+}
+
+type Checked = Vec<Result<NewTask, Vec<Fault>>>;
+
+async fn all(tasks: &Tasks, checked: Checked) -> Result<Vec<ItemAnswer>, Problem> {
+    let mut batch = Vec::with_capacity(checked.len());
+    let mut faults = Vec::new();
+    for (at, task) in checked.into_iter().enumerate() {
+        match task {
+            Ok(task) => batch.push(task),
+            Err(found) => faults.extend(found.into_iter().map(|fault| within(at, fault))),
+        }
+    }
+    if !faults.is_empty() {
+        faults.truncate(FAULTS_MAX);
+        return Err(Problem::invalid(faults));
+    }
+    match tasks.create_all(Actor::DEFAULT, batch).await? {
+        Ok(created) => Ok(created.iter().map(ItemAnswer::of).collect()),
+        Err((at, ServiceError::Invalid(faults))) => {
+            Err(Problem::invalid(faults.into_iter().map(|fault| within(at, fault)).collect()))
+        }
+        Err((at, error)) => Err(Problem::from(error).about(&format!("/tasks/{at}"))),
+    }
+}
+
+async fn each(tasks: &Tasks, checked: Checked) -> Result<Vec<ItemAnswer>, Problem> {
+    let good: Vec<NewTask> =
+        checked.iter().filter_map(|task| task.as_ref().ok()).cloned().collect();
+    let mut answers = match good.is_empty() {
+        true => Vec::new(),
+        false => tasks.create_many(Actor::DEFAULT, good).await?,
+    }
+    .into_iter();
+    let mut items = Vec::with_capacity(checked.len());
+    for task in checked {
+        items.push(match task {
+            Err(faults) => ItemAnswer::refused(ServiceError::Invalid(faults)),
+            Ok(_) => match answers.next() {
+                Some(Ok(created)) => ItemAnswer::of(&created),
+                Some(Err(error)) => ItemAnswer::refused(error),
+                None => return Err(Problem::new("internal-error", "an answer is missing")),
+            },
+        });
+    }
+    Ok(items)
+}
+
+/// A fault of one task, as one of the whole body.
+fn within(at: usize, fault: Fault) -> Fault {
+    Fault { pointer: format!("/tasks/{at}{}", fault.pointer), ..fault }
+}
+
+impl ItemAnswer {
+    fn of(created: &Created) -> Self {
+        let status = if created.new { StatusCode::CREATED } else { StatusCode::OK };
+        Self { status: status.as_u16(), id: Some(created.task.id.get()), ..Self::default() }
+    }
+
+    fn refused(error: ServiceError) -> Self {
+        let problem = Problem::from(error);
+        Self {
+            status: problem.status().as_u16(),
+            code: Some(problem.code()),
+            detail: Some(problem.detail().to_owned()),
+            task_id: problem.task_id(),
+            ..Self::default()
+        }
+    }
+}
