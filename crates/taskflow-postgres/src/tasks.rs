@@ -336,10 +336,11 @@ pub(crate) async fn list(
          FROM ({}) AS page JOIN taskflow.tasks AS t ON t.id = page.id ORDER BY t.id DESC",
         listed_sql(page.filter)
     );
-    let params: [Param<'_>; 3] = [
+    let params: [Param<'_>; 4] = [
         (&tenant.0, Type::INT8),
         (&i64::from(page.limit), Type::INT8),
         (&i64::from(page.skip), Type::INT8),
+        (&page.before.map_or(i64::MAX, TaskId::get), Type::INT8),
     ];
     let (mut ids, mut bytes) = (Vec::new(), 0);
     for row in session.query(&sql, &params).await? {
@@ -358,11 +359,12 @@ pub(crate) const HOLDER: &str = "SELECT id FROM taskflow.tasks WHERE tenant = $1
 
 /// The ids of a page: the newest of one index range per status and priority of the filter, merged. Each
 /// range is walked no further than the page can reach: left alone, the planner sorts whole ranges. It
-/// says `>=` and `<=`, not `=`, and orders by the key: only the index of lists gives that order.
+/// compares rows and orders by the key: only the index of lists gives that order, and begins there.
 /// Only numbers of enums go into the text, nothing of a caller's.
 pub(crate) fn listed_sql(filter: Filter) -> String {
     if filter == Filter::default() {
-        return "SELECT id FROM taskflow.tasks WHERE tenant = $1 ORDER BY id DESC LIMIT $2 OFFSET $3"
+        return "SELECT id FROM taskflow.tasks WHERE tenant = $1 AND id < $4 \
+                ORDER BY id DESC LIMIT $2 OFFSET $3"
             .to_owned();
     }
     let arms: Vec<String> = Status::ALL
@@ -377,7 +379,7 @@ pub(crate) fn listed_sql(filter: Filter) -> String {
                     let wanted = status.number() * 4 + priority.number();
                     format!(
                         "(SELECT id FROM taskflow.tasks WHERE {key} >= $1 * 32 + {wanted} \
-                         AND {key} <= $1 * 32 + {wanted} \
+                         AND ({key}, id) < ($1 * 32 + {wanted}, $4) \
                          ORDER BY {key} DESC, id DESC LIMIT $2 + $3)"
                     )
                 })

@@ -290,9 +290,10 @@ pub(crate) fn list(
     tenant: TenantId,
     page: Page,
 ) -> Result<Option<Vec<Task>>, Error> {
+    let before = page.before.map_or(i64::MAX, TaskId::get);
     let ids: Vec<i64> = connection
         .prepare_cached(&listed_sql(page.filter))?
-        .query_map(params![tenant.0, page.limit, page.skip], |row| row.get(0))?
+        .query_map(params![tenant.0, page.limit, page.skip, before], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     let (mut tasks, mut bytes) = (Vec::with_capacity(ids.len()), 0);
     for id in ids.into_iter().filter_map(TaskId::new) {
@@ -320,7 +321,7 @@ pub(crate) fn listed_sql(filter: Filter) -> String {
                 .map(move |priority| {
                     format!(
                         "SELECT id FROM tasks INDEXED BY tasks_listed WHERE tenant = ?1 \
-                         AND status = {} AND priority = {}",
+                         AND status = {} AND priority = {} AND id < ?4",
                         status.number(),
                         priority.number()
                     )

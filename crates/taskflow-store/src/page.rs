@@ -1,6 +1,6 @@
-//! What a list asks for. Cursors join here when lists get them.
+//! What a list asks for.
 
-use taskflow_core::{Priority, Status};
+use taskflow_core::{Priority, Status, TaskId};
 
 /// Which tasks; an empty filter takes all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -16,6 +16,9 @@ pub struct Filter {
 pub struct Page {
     /// Which tasks.
     pub filter: Filter,
+    /// Only tasks that are older than this one, which need not be there any more: where the last page
+    /// ended. Unlike `skip` it costs nothing however deep it is, and new tasks do not shift it.
+    pub before: Option<TaskId>,
     /// How many to pass over, at most `limits::SKIP_MAX`.
     pub skip: u32,
     /// How many to give, at most `limits::PAGE_MAX`.

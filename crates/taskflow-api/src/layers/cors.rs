@@ -25,6 +25,6 @@ pub(crate) fn layer(cors: &Cors) -> Option<CorsLayer> {
             http::HeaderName::from_static("x-api-key"),
             REQUEST_ID.clone(),
         ]))
-        .expose_headers([header::ETAG, header::LOCATION, REQUEST_ID.clone()]);
+        .expose_headers([header::ETAG, header::LINK, header::LOCATION, REQUEST_ID.clone()]);
     Some(layer)
 }

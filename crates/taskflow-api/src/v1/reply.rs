@@ -17,6 +17,7 @@ pub(crate) struct Reply<T> {
     bytes: Vec<u8>,
     etag: Option<u64>,
     location: Option<String>,
+    next: Option<String>,
     shape: std::marker::PhantomData<fn() -> T>,
 }
 
@@ -31,7 +32,7 @@ impl<T> Reply<T> {
             Problem::new("internal-error", "the answer could not be written").with_source(error)
         })?;
         let shape = std::marker::PhantomData;
-        Ok(Self { status: StatusCode::OK, bytes, etag: None, location: None, shape })
+        Ok(Self { status: StatusCode::OK, bytes, etag: None, location: None, next: None, shape })
     }
 
     /// With another status.
@@ -45,6 +46,13 @@ impl<T> Reply<T> {
     #[must_use]
     pub(crate) fn etag(mut self, version: u64) -> Self {
         self.etag = Some(version);
+        self
+    }
+
+    /// With the path of the next page.
+    #[must_use]
+    pub(crate) fn next(mut self, path: String) -> Self {
+        self.next = Some(path);
         self
     }
 
@@ -70,6 +78,11 @@ impl<T> IntoResponse for Reply<T> {
             && let Ok(value) = HeaderValue::from_str(&path)
         {
             headers.insert(header::LOCATION, value);
+        }
+        if let Some(path) = self.next
+            && let Ok(value) = HeaderValue::from_str(&format!("<{path}>; rel=\"next\""))
+        {
+            headers.insert(header::LINK, value);
         }
         response
     }

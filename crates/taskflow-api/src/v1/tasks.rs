@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use taskflow_core as core;
 use taskflow_core::limits::{PAGE_DEFAULT, PAGE_MAX, SKIP_MAX, WAIT_SECONDS_MAX};
-use taskflow_core::{Clock, Fault};
+use taskflow_core::{Clock, Fault, TaskId};
 use taskflow_service::Actor;
 use taskflow_service::tasks::Tasks;
 use taskflow_service::words::{Filter, Page};
@@ -143,10 +143,20 @@ async fn list(
 ) -> Answer<Vec<TaskView<'static>>> {
     let filter =
         Filter { status: query.status.map(Into::into), priority: query.priority.map(Into::into) };
-    let page = Page { filter, skip: query.skip, limit: query.limit };
+    let page = Page {
+        filter,
+        before: query.after.and_then(TaskId::new),
+        skip: query.skip,
+        limit: query.limit,
+    };
     let tasks = tasks.list(Actor::DEFAULT, page).await?;
     let now = clock.now();
-    Reply::ok(&tasks.iter().map(|task| view(task, now)).collect::<Vec<_>>())
+    let reply = Reply::ok(&tasks.iter().map(|task| view(task, now)).collect::<Vec<_>>())?;
+    let full = tasks.len() == query.limit as usize;
+    Ok(match tasks.last().filter(|_| full) {
+        Some(last) => reply.next(query.next(last.id)),
+        None => reply,
+    })
 }
 
 /// Whether to wait.
@@ -183,6 +193,10 @@ struct ListQuery {
     #[serde(default)]
     #[schemars(range(min = 0, max = 1_000_000))]
     skip: u32,
+    /// Where the last page ended: only tasks that are older than this one.
+    #[schemars(with = "i64", range(min = 1))]
+    #[serde(default)]
+    after: Option<i64>,
     /// How many to give.
     #[serde(default = "default_limit")]
     #[schemars(range(min = 1, max = 1000))]
@@ -202,10 +216,10 @@ fn default_limit() -> u32 {
 }
 
 impl FromPairs for ListQuery {
-    const NAMES: &'static [&'static str] = &["skip", "limit", "status", "priority"];
+    const NAMES: &'static [&'static str] = &["skip", "after", "limit", "status", "priority"];
 
     fn from_pairs(pairs: &[(String, String)]) -> Result<Self, Vec<Fault>> {
-        let mut query = Self { skip: 0, limit: PAGE_DEFAULT, status: None, priority: None };
+        let mut query = Self::default();
         let mut faults = Vec::new();
         let mut fault = |name: &str, code, message: &str| {
             faults.push(Fault::new(format!("?{name}"), code, message));
@@ -215,6 +229,10 @@ impl FromPairs for ListQuery {
                 "skip" => match number(value).filter(|n| *n <= SKIP_MAX) {
                     Some(n) => query.skip = n,
                     None => fault(name, "out-of-range", "must be an integer from 0 to 1000000"),
+                },
+                "after" => match positive(value) {
+                    Some(id) => query.after = Some(id.get()),
+                    None => fault(name, "not-a-cursor", "must be what a page's Link gave"),
                 },
                 "limit" => match number(value).filter(|n| (1..=PAGE_MAX).contains(n)) {
                     Some(n) => query.limit = n,
@@ -239,6 +257,31 @@ impl FromPairs for ListQuery {
         }
         if faults.is_empty() { Ok(query) } else { Err(faults) }
     }
+}
+
+impl Default for ListQuery {
+    fn default() -> Self {
+        Self { skip: 0, after: None, limit: PAGE_DEFAULT, status: None, priority: None }
+    }
+}
+
+impl ListQuery {
+    /// The same list from `last` on.
+    fn next(&self, last: TaskId) -> String {
+        let mut path = format!("/api/v1/tasks?after={last}&limit={}", self.limit);
+        if let Some(status) = self.status {
+            path += &format!("&status={}", core::Status::from(status).as_str());
+        }
+        if let Some(priority) = self.priority {
+            path += &format!("&priority={}", core::Priority::from(priority).as_str());
+        }
+        path
+    }
+}
+
+fn positive(text: &str) -> Option<TaskId> {
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten().and_then(TaskId::new)
 }
 
 /// Digits only: no sign, no exponent.

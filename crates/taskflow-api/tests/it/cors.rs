@@ -70,11 +70,11 @@ async fn only_the_named_origins_may_call() {
 }
 
 #[tokio::test]
-async fn a_page_can_read_etag_location_and_request_id() {
+async fn a_page_can_read_etag_link_location_and_request_id() {
     let app = TestApp::with(only_good());
     let exposed = asked_from(&app, GOOD).await;
     let exposed = listed(exposed.header("access-control-expose-headers"));
-    assert_eq!(exposed, ["etag", "location", "x-request-id"]);
+    assert_eq!(exposed, ["etag", "link", "location", "x-request-id"]);
 }
 
 #[tokio::test]

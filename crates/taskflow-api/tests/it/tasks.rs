@@ -167,3 +167,47 @@ async fn the_summary_counts_every_status() {
     app.delete(&path(&json!(failed[0]), "")).await;
     assert_eq!(summary(&app).await["failed"], 3);
 }
+
+#[tokio::test]
+async fn a_full_page_names_the_next_one_until_there_is_none() {
+    let app = TestApp::new();
+    for n in 0..7 {
+        let task = app.titled(&format!("t{n}")).await;
+        if n % 2 == 0 {
+            app.set(&task["id"], "completed").await.ok(200);
+        }
+    }
+    for (query, expected) in [
+        ("?limit=3", vec![7, 6, 5, 4, 3, 2, 1]),
+        ("?limit=3&status=completed&priority=medium", vec![7, 5, 3, 1]),
+        ("?limit=7", vec![7, 6, 5, 4, 3, 2, 1]),
+    ] {
+        let mut next = Some(format!("/api/v1/tasks{query}"));
+        let mut found = Vec::new();
+        while let Some(path) = next {
+            let answer = app.get(&path).await;
+            next = answer.headers.get("link").map(|link| {
+                let link = link.to_str().expect("text");
+                let path = link.strip_prefix('<').and_then(|l| l.strip_suffix(">; rel=\"next\""));
+                path.expect("a link to the next page").to_owned()
+            });
+            let page = answer.ok(200);
+            found.extend(
+                page.as_array().expect("an array").iter().map(|t| t["id"].as_i64().unwrap()),
+            );
+            // New tasks do not shift what follows.
+            app.titled("later").await;
+        }
+        let found: Vec<i64> = found.into_iter().filter(|id| *id <= 7).collect();
+        assert_eq!(found, expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_that_no_page_gave_is_refused() {
+    let app = TestApp::new();
+    for cursor in ["", "0", "-1", "x", "+1", "99999999999999999999"] {
+        let answer = app.get(&format!("/api/v1/tasks?after={cursor}")).await;
+        answer.blames("?after", "not-a-cursor");
+    }
+}

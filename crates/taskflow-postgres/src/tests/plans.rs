@@ -33,7 +33,7 @@ fn walk(
 fn walks() -> Vec<Walk> {
     let one = Filter { status: Some(Status::Pending), priority: Some(Priority::High) };
     let many = Filter { status: None, priority: Some(Priority::Medium) };
-    let page = ("int8,int8,int8", "1,10,0");
+    let page = ("int8,int8,int8,int8", "1,10,0,50");
     let lane = "'{1}','{q}','{k}','{1}','{1}','{1}','{1}'";
     let [leases, deadlines, expiring] = work::EXPIRING.map(|from| format!("SELECT id {from}"));
     let ran_out = ("int8,int8,int8", "5,10,1");

@@ -38,6 +38,7 @@ macro_rules! conformance {
                 instants_keep_their_microseconds
                 ids_are_never_used_again_after_a_delete
                 a_list_is_newest_first_in_pages
+                a_list_goes_on_where_a_page_ended
                 a_list_filters_by_status_and_priority
                 counts_equal_the_lists
                 a_delete_answers_done_then_not_found

@@ -7,7 +7,7 @@ use taskflow_core::{Finish, NewTask, Outcome, Priority, Status, Task, TaskId, Te
 
 use super::harness::Harness;
 use super::stage::{START, Stage, done, failed, failed_for_good, full, id, json, unique};
-use crate::{Counts, Delete, Deleted, Filter, Inserted};
+use crate::{Counts, Delete, Deleted, Filter, Inserted, Page};
 
 /// The ids of tasks, in their order.
 fn ids(tasks: &[Task]) -> Vec<i64> {
@@ -198,6 +198,31 @@ pub async fn a_list_is_newest_first_in_pages(h: &dyn Harness) {
     assert_eq!(page(1_000_000, 1000).await, [0_i64; 0]);
     assert_eq!(page(0, 0).await, [0_i64; 0]);
     assert_eq!(page(0, 1000).await, [7, 6, 5, 4, 3, 2, 1]);
+}
+
+/// Also when the task at the end of the page is gone, with a filter, and while others are created.
+pub async fn a_list_goes_on_where_a_page_ended(h: &dyn Harness) {
+    let stage = Stage::open(h).await;
+    stage.insert((0..7).map(|n| stage.plan(&format!("t{n}"))).collect()).await;
+    let page = async |before, status, skip, limit| {
+        let filter = Filter { status, priority: None };
+        let page = Page { filter, before: Some(id(before)), skip, limit };
+        ids(&stage.store.list(stage.tenant, page).await.expect("list works"))
+    };
+    assert_eq!(page(8, None, 0, 3).await, [7, 6, 5]);
+    assert_eq!(page(5, None, 0, 3).await, [4, 3, 2]);
+    stage.task("new").await;
+    stage.delete(id(2)).await;
+    assert_eq!(page(2, None, 0, 3).await, [1]);
+    assert_eq!(page(1, None, 0, 3).await, [0_i64; 0]);
+    assert_eq!(page(i64::MAX, None, 1, 2).await, [7, 6]);
+    for n in [3, 5, 7] {
+        stage.set(id(n), Status::Completed).await;
+    }
+    let completed = Some(Status::Completed);
+    assert_eq!(page(7, completed, 0, 1).await, [5]);
+    assert_eq!(page(5, completed, 0, 9).await, [3]);
+    assert_eq!(page(6, Some(Status::Pending), 1, 9).await, [1]);
 }
 
 /// Each alone and both together, with pages.

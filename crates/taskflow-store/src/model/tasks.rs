@@ -185,6 +185,7 @@ impl TaskStore for Model {
         let fits = |task: &&Task| {
             page.filter.status.is_none_or(|status| status == task.state.status)
                 && page.filter.priority.is_none_or(|priority| priority == task.priority)
+                && page.before.is_none_or(|id| task.id < id)
         };
         let (skip, limit) = (page.skip as usize, page.limit as usize);
         let newest_first = |t: &mut Tables| {

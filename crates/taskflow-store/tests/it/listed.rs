@@ -2,7 +2,8 @@
 
 const LIST: &str = include_str!("../../src/conformance/mod.rs");
 
-const ROOMS: [(&str, &str); 9] = [
+const ROOMS: [(&str, &str); 10] = [
+    ("bulk", include_str!("../../src/conformance/bulk.rs")),
     ("claims", include_str!("../../src/conformance/claims.rs")),
     ("dependencies", include_str!("../../src/conformance/dependencies.rs")),
     ("edits", include_str!("../../src/conformance/edits.rs")),

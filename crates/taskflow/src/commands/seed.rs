@@ -79,7 +79,7 @@ async fn first(services: &Services, now: Timestamp) -> anyhow::Result<bool> {
 
 async fn is_seeded(services: &Services) -> anyhow::Result<bool> {
     for page in 0..PAGES {
-        let page = Page { filter: Filter::default(), skip: page * 1000, limit: 1000 };
+        let page = Page { filter: Filter::default(), before: None, skip: page * 1000, limit: 1000 };
         let tasks = services.tasks.list(Actor::DEFAULT, page).await?;
         if tasks.iter().any(|task| task.tags.iter().any(|tag| tag == TAG)) {
             return Ok(true);

@@ -74,7 +74,7 @@ pub(super) async fn dump(
     let mut all = Vec::new();
     loop {
         let skip = u32::try_from(all.len()).expect("a sequence makes few tasks");
-        let page = Page { filter: Filter::default(), skip, limit: PAGE_MAX };
+        let page = Page { filter: Filter::default(), before: None, skip, limit: PAGE_MAX };
         let tasks = said(store.list(scope, page).await)?;
         if tasks.is_empty() {
             return Ok(all);

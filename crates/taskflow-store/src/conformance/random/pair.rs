@@ -80,9 +80,14 @@ impl Pair {
                 same("next", &expected.next, &got.next)?;
                 same_ready(&mut expected.ready, &mut got.ready)
             }
-            Deed::List { tenant, status, priority, skip, limit } => {
+            Deed::List { tenant, status, priority, before, skip, limit } => {
                 let filter = Filter { status: *status, priority: *priority };
-                let page = Page { filter, skip: *skip, limit: *limit };
+                let page = Page {
+                    filter,
+                    before: before.and_then(|id| TaskId::new(id.into())),
+                    skip: *skip,
+                    limit: *limit,
+                };
                 let expected = said((&self.model as &dyn Store).list(scope(*tenant), page).await)?;
                 let got = said(self.store().list(scope(*tenant), page).await)?;
                 same("lists", &expected, &got)
