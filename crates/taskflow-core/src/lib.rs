@@ -8,6 +8,7 @@
 
 pub mod attempt;
 pub mod diagram;
+pub mod explain;
 pub mod fault;
 pub mod json;
 pub mod lease;

@@ -77,6 +77,8 @@ pub const WAIT_SECONDS_MAX: f64 = 60.0;
 pub const SYNC_ITEMS_MAX: usize = 1000;
 /// Most tasks of one bulk create: one commit that its neighbours wait for some tenths of a second.
 pub const BULK_MAX: usize = 10_000;
+/// Farthest that a place in line is counted: beyond it the number says nothing more.
+pub const LINE_MAX: u32 = 10_000;
 /// Most faults that one answer lists: whoever sees a hundred knows the pattern.
 pub const FAULTS_MAX: usize = 100;
 

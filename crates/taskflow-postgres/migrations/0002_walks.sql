@@ -81,7 +81,7 @@ BEGIN
         PERFORM taskflow.refuse('description', 'must be at most 65536 bytes');
     END IF;
     IF run_at IS NOT NULL THEN
-        IF run_at = 'infinity' OR run_at >= '9998-12-31 00:00:00+00' THEN
+        IF run_at = 'infinity' OR run_at >= '9999-01-01 00:00:00+00' THEN
             PERFORM taskflow.refuse('run_at', 'must lie before the year 9999');
         END IF;
         start_us := greatest(now_us, (extract(epoch FROM greatest(run_at, now())) * 1000000)::bigint);
@@ -115,6 +115,16 @@ BEGIN
             hashtextextended('taskflow:' || format('%s %s %s', 1, queue, unique_key), 0));
         SELECT t.id INTO holder FROM taskflow.tasks AS t WHERE t.tenant = 1
             AND t.queue = enqueue.queue AND t.unique_key = enqueue.unique_key AND t.status < 2;
+        -- In an old snapshot the holder may have ended since: then this fails, and the transaction is to be
+        -- repeated. The lock goes at once: a worker may hold the task.
+        IF holder IS NOT NULL AND current_setting('transaction_isolation') <> 'read committed' THEN
+            BEGIN
+                PERFORM FROM taskflow.tasks AS t WHERE t.id = holder FOR SHARE;
+                RAISE EXCEPTION USING ERRCODE = 'TF001';
+            EXCEPTION WHEN SQLSTATE 'TF001' THEN
+                NULL;
+            END;
+        END IF;
         IF holder IS NOT NULL AND on_conflict = 'return' THEN
             RETURN holder;
         ELSIF holder IS NOT NULL THEN
@@ -133,7 +143,12 @@ BEGIN
         enqueue.max_attempts, enqueue.lease_seconds, enqueue.timeout_seconds, now_us, now_us, 1,
         enqueue.unique_key, to_json(labels)::text, nullif(enqueue.metadata, '{}')::text,
         enqueue.title, enqueue.description, enqueue.payload::text)
+    -- A holder that an old snapshot does not see fails as a serialization failure.
+    ON CONFLICT DO NOTHING
     RETURNING id INTO born;
+    IF born IS NULL THEN
+        RAISE EXCEPTION 'another task holds the unique key' USING ERRCODE = 'unique_violation';
+    END IF;
     INSERT INTO taskflow.task_count_deltas(tenant, status, queue, kind, priority, n)
         VALUES (1, 0, enqueue.queue, enqueue.kind, rank, 1);
     PERFORM pg_notify('taskflow_enqueued', start_us / 1000000 || ' 1 ' || enqueue.queue);

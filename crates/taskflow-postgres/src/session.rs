@@ -101,7 +101,7 @@ impl Session {
             PoolMode::Transaction => BEGIN_ALONE.as_str(),
         };
         match self.hurried {
-            true => self.execute(&format!("{begin}; SET LOCAL lock_timeout = '50ms'")).await,
+            true => self.execute(&format!("{begin}; SET LOCAL lock_timeout = '10ms'")).await,
             false => self.execute(begin).await,
         }
     }

@@ -4,6 +4,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -96,6 +97,10 @@ impl Quiet {
     }
 }
 
+/// How long a read may take: the server's own limit of a statement and then some, for a server that
+/// has fallen silent.
+const READ: Duration = Duration::from_secs(17);
+
 /// One connection for each flusher: what reads is never in their way.
 const WRITERS: u32 = 4;
 
@@ -178,9 +183,12 @@ impl PostgresStore {
         ask: impl Fn(Arc<Session>) -> F + Send,
     ) -> Result<T, StoreError> {
         let mut last = None;
+        let until = tokio::time::Instant::now() + READ;
         for _ in 0..3 {
             let session = Arc::new(self.pool.session().await.map_err(Failure::into_error)?);
-            match ask(Arc::clone(&session)).await {
+            // A session that is left in the middle of it closes itself.
+            let asked = tokio::time::timeout_at(until, ask(Arc::clone(&session))).await;
+            match asked.unwrap_or(Err(Failure::Refused(StoreError::Unavailable))) {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => {
                     if let Some(session) = Arc::into_inner(session) {
@@ -296,6 +304,17 @@ impl TaskStore for PostgresStore {
             Changed::Deleted(answers) => Ok(answers),
             _ => mixed_up(),
         }
+    }
+
+    async fn ahead(
+        &self,
+        scope: TenantId,
+        id: TaskId,
+        now: Timestamp,
+        max: u32,
+    ) -> Result<Option<u32>, StoreError> {
+        self.read(move |session| async move { tasks::ahead(&session, scope, id, now, max).await })
+            .await
     }
 
     async fn count(&self, scope: TenantId) -> Result<Counts, StoreError> {

@@ -391,6 +391,41 @@ pub(crate) fn listed_sql(filter: Filter) -> String {
     )
 }
 
+/// How many ready tasks of a task's queue and kind come before it.
+pub(crate) async fn ahead(
+    session: &Session,
+    tenant: TenantId,
+    id: TaskId,
+    now: Timestamp,
+    max: u32,
+) -> Result<Option<u32>, Failure> {
+    let Some(task) = read(session, tenant, &[id]).await?.into_iter().flatten().next() else {
+        return Ok(None);
+    };
+    let params: [Param<'_>; 7] = [
+        (&tenant.0, Type::INT8),
+        (&task.queue.as_str(), Type::TEXT),
+        (&task.kind.as_str(), Type::TEXT),
+        (&now.micros(), Type::INT8),
+        (&task.state.run_at.micros(), Type::INT8),
+        (&id.get(), Type::INT8),
+        (&i64::from(max), Type::INT8),
+    ];
+    let rows = session.query(&ahead_sql(task.priority), &params).await?;
+    let counted: i64 = rows.first().map_or(Ok(0), |row| get(row, 0))?;
+    Ok(Some(u32::try_from(counted).unwrap_or(max)))
+}
+
+/// A range of the ready tasks per priority that comes first, and the beginning of the task's own.
+pub(crate) fn ahead_sql(priority: Priority) -> String {
+    let lane = "SELECT id FROM taskflow.tasks WHERE tenant = $1 AND queue = $2 AND kind = $3 \
+                AND status = 0 AND blocked_by = 0 AND run_at <= $4 AND priority =";
+    let higher = Priority::ALL.into_iter().filter(|other| *other > priority);
+    let mut arms: Vec<String> = higher.map(|other| format!("{lane} {}", other.number())).collect();
+    arms.push(format!("{lane} {} AND (run_at, id) < ($5, $6)", priority.number()));
+    format!("SELECT count(*) FROM ({} LIMIT $7) AS ahead", arms.join(" UNION ALL "))
+}
+
 /// Tasks per status: what was folded and what was added since.
 pub(crate) async fn count(session: &Session, tenant: TenantId) -> Result<Counts, Failure> {
     let sql = "SELECT status, sum(n)::int8 FROM (SELECT status, n FROM taskflow.task_counts \

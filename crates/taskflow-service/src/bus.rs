@@ -140,6 +140,11 @@ impl Bus {
         self.closing.cancelled().await;
     }
 
+    /// Whether a claim waits that would take such a task.
+    pub fn wanted(&self, queue: &QueueName, kind: &Kind) -> bool {
+        self.waiters.lock().line.iter().any(|waiter| waiter.wish.takes(queue, kind))
+    }
+
     /// Number of claims that wait.
     pub fn waiting(&self) -> usize {
         self.waiters.lock().line.len()

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use taskflow_core::{Attempt, Clock, Fault, Illegal, NewTask, TaskId};
+use taskflow_core::explain::{Around, Reason, explain};
+use taskflow_core::limits::LINE_MAX;
+use taskflow_core::{Attempt, Clock, Fault, Illegal, NewTask, Status, TaskId};
 use taskflow_core::{Task, TaskPatch};
 use taskflow_store::{
     AllInserted, Answers, Counts, Delete, Deleted, Edit, Edited, Inserted, Page, Store,
@@ -128,6 +130,29 @@ impl Tasks {
                 () = self.bus.closed() => return Ok(task),
             }
         }
+    }
+
+    /// Why a task is not running, or what became of it.
+    pub async fn explain(
+        &self,
+        actor: Actor,
+        id: TaskId,
+    ) -> Result<(Task, Vec<Reason>), ServiceError> {
+        let task = self.get(actor, id).await?;
+        let now = task.state.updated_at.max(self.clock.now());
+        let mut around = Around::default();
+        if task.state.blocked_by > 0 {
+            let parents = self.store.get(actor.tenant, task.depends_on.clone()).await?;
+            let parents = parents.into_iter().flatten();
+            around.parents = parents.map(|parent| (parent.id, parent.state.status)).collect();
+        } else if task.state.status == Status::Pending {
+            let ahead = self.store.ahead(actor.tenant, id, now, LINE_MAX).await?;
+            around.ahead = ahead.unwrap_or(0);
+            around.more = around.ahead == LINE_MAX;
+            around.wanted = self.bus.wanted(&task.queue, &task.kind);
+        }
+        let reasons = explain(&task, &around, now);
+        Ok((task, reasons))
     }
 
     /// One page of tasks, newest first.

@@ -184,6 +184,16 @@ impl TaskStore for SqliteStore {
         }
     }
 
+    async fn ahead(
+        &self,
+        scope: TenantId,
+        id: TaskId,
+        now: Timestamp,
+        max: u32,
+    ) -> Result<Option<u32>, StoreError> {
+        self.readers.read(move |c| tasks::ahead(c, scope, id, now, max)).await
+    }
+
     async fn count(&self, scope: TenantId) -> Result<Counts, StoreError> {
         self.readers.read(move |connection| tasks::count(connection, scope)).await
     }

@@ -331,6 +331,45 @@ pub(crate) fn listed_sql(filter: Filter) -> String {
     format!("{} ORDER BY id DESC LIMIT ?2 OFFSET ?3", arms.join(" UNION ALL "))
 }
 
+/// How many ready tasks of a task's queue and kind come before it.
+pub(crate) fn ahead(
+    connection: &Connection,
+    tenant: TenantId,
+    id: TaskId,
+    now: Timestamp,
+    max: u32,
+) -> Result<Option<u32>, Error> {
+    let Some(task) = task(connection, tenant, id)? else { return Ok(None) };
+    let (run_at, id) = (task.state.run_at.micros(), id.get());
+    connection
+        .prepare_cached(&ahead_sql(task.priority))?
+        .query_row(
+            params![
+                tenant.0,
+                task.queue.as_str(),
+                task.kind.as_str(),
+                now.micros(),
+                run_at,
+                id,
+                max
+            ],
+            |row| row.get(0),
+        )
+        .map(Some)
+}
+
+/// A range of the ready tasks per priority that comes first, and the beginning of the task's own.
+fn ahead_sql(priority: Priority) -> String {
+    let lane = "SELECT id FROM tasks INDEXED BY tasks_ready WHERE tenant = ?1 AND queue = ?2 \
+                AND kind = ?3 AND status = 0 AND blocked_by = 0 AND run_at <= ?4 AND priority =";
+    let higher = Priority::ALL.into_iter().filter(|other| *other > priority);
+    let mut arms: Vec<String> = higher.map(|other| format!("{lane} {}", other.number())).collect();
+    let own = priority.number();
+    arms.push(format!("{lane} {own} AND run_at < ?5"));
+    arms.push(format!("{lane} {own} AND run_at = ?5 AND id < ?6"));
+    format!("SELECT count(*) FROM ({} LIMIT ?7)", arms.join(" UNION ALL "))
+}
+
 const COUNTED: &str = "SELECT status, sum(n) FROM task_counts WHERE tenant = ?1 GROUP BY status";
 
 /// Tasks per status from the kept counts.

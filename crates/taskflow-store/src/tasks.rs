@@ -166,6 +166,16 @@ pub trait TaskStore: Send + Sync {
     /// Tasks per status, without counting rows.
     async fn count(&self, scope: TenantId) -> Result<Counts, StoreError>;
 
+    /// How many ready tasks of a task's queue and kind come before it at `now`, counted up to `max`; none
+    /// where there is no such task.
+    async fn ahead(
+        &self,
+        scope: TenantId,
+        id: TaskId,
+        now: Timestamp,
+        max: u32,
+    ) -> Result<Option<u32>, StoreError>;
+
     /// A task's finished attempts, oldest first, at most `limits::ATTEMPTS_KEPT`; none where there is
     /// no such task.
     async fn attempts(

@@ -79,7 +79,8 @@ struct Ready {
 async fn ready(State(probe): State<Probe>) -> Answer<Ready> {
     let found = probe.look().await;
     if !found.is_ready() {
-        return Err(Problem::new("not-ready", faults(&found)));
+        let again = (http::header::RETRY_AFTER, http::HeaderValue::from_static("1"));
+        return Err(Problem::new("not-ready", faults(&found)).with_header(again.0, again.1));
     }
     Reply::ok(&Ready {
         status: "ready",

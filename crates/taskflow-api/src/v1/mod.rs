@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod bulk;
 pub(crate) mod claim;
 pub(crate) mod create;
+pub(crate) mod explain;
 pub(crate) mod faults;
 pub(crate) mod health;
 pub(crate) mod reply;

@@ -66,7 +66,9 @@ async fn a_server_whose_database_does_not_answer_is_alive_but_not_ready() {
     let app = TestApp::new();
     app.tick().await;
     app.lose_database();
-    let refusal = app.get("/api/v1/health/ready").await.refused(503, "not-ready");
+    let answer = app.get("/api/v1/health/ready").await;
+    assert_eq!(answer.header("retry-after"), "1");
+    let refusal = answer.refused(503, "not-ready");
     let detail = refusal["detail"].as_str().unwrap_or_default();
     assert!(detail.contains("database") && !detail.contains("duty"), "{detail}");
     let head = app.call("HEAD", "/api/v1/health/ready", &[], "").await;

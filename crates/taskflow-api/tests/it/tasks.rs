@@ -2,6 +2,7 @@
 
 mod bulk;
 mod editing;
+mod explain;
 mod status;
 mod turn;
 

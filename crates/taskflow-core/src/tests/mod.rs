@@ -3,6 +3,7 @@
 
 mod attempt;
 mod blocked;
+mod explain;
 mod json;
 mod lease;
 mod name;

@@ -72,6 +72,13 @@ fn walks() -> Vec<Walk> {
         walk("lock", desk::LOCK, "int8[]", "'{1,2}'", &["tasks_id"]),
         walk("update", columns::UPDATE, UPDATE_TYPES, UPDATE_VALUES, &["tasks_id"]),
         walk("holder", tasks::HOLDER, "int8,text,text", "1,'q','key'", &["tasks_unique"]),
+        walk(
+            "ahead",
+            tasks::ahead_sql(Priority::Medium),
+            "int8,text,text,int8,int8,int8,int8",
+            "1,'q','k',5,5,5,10",
+            &["tasks_ready"],
+        ),
         walk("a range", tasks::listed_sql(one), page.0, page.1, &["tasks_listed"]),
         walk("ranges", tasks::listed_sql(many), page.0, page.1, &["tasks_listed"]),
         walk("all", tasks::listed_sql(Filter::default()), page.0, page.1, &["tasks_id"]),

@@ -189,3 +189,44 @@ async fn what_the_api_refuses_is_refused_in_sql_with_the_field_and_leaves_nothin
     let counts = store.count(TenantId::DEFAULT).await.expect("counts");
     assert_eq!(counts.0, [3, 0, 0, 0, 0]);
 }
+
+#[tokio::test]
+async fn an_old_snapshot_is_told_so_and_never_answered_from() {
+    let (store, mut client) = open().await;
+    let level = tokio_postgres::IsolationLevel::RepeatableRead;
+    let keyed = "'t', unique_key => 'k'";
+    // A holder that has ended since.
+    let holder = enqueue(&client, keyed).await.expect("is created");
+    let old = client.build_transaction().isolation_level(level).start().await.expect("begins");
+    old.query("SELECT FROM taskflow.tasks", &[]).await.expect("sees");
+    let edit = taskflow_store::Edit {
+        id: TaskId::new(holder).expect("positive"),
+        if_version: None,
+        patch: taskflow_core::TaskPatch {
+            status: Some(taskflow_core::Status::Completed),
+            ..Default::default()
+        },
+    };
+    let now = store.clock().now();
+    store.edit(TenantId::DEFAULT, vec![edit], now).await.expect("completes");
+    let sql = format!("SELECT taskflow.enqueue({keyed})");
+    let refused = old.query_one(&sql, &[]).await.expect_err("the holder has ended");
+    assert_eq!(refused.code(), Some(&SqlState::T_R_SERIALIZATION_FAILURE), "{refused:?}");
+    old.rollback().await.expect("rolls back");
+    // A holder that came since.
+    let old = client.build_transaction().isolation_level(level).start().await.expect("begins");
+    old.query("SELECT FROM taskflow.tasks", &[]).await.expect("sees");
+    let unique = taskflow_core::task::UniqueKey {
+        key: "k".into(),
+        on_conflict: taskflow_core::task::OnConflict::Reject,
+    };
+    let new = NewTask { unique: Some(unique), ..NewTask::titled("t", now) };
+    store.insert(TenantId::DEFAULT, vec![new], now).await.expect("creates");
+    let refused = old.query_one(&sql, &[]).await.expect_err("a holder came");
+    assert_eq!(refused.code(), Some(&SqlState::T_R_SERIALIZATION_FAILURE), "{refused:?}");
+    old.rollback().await.expect("rolls back");
+    // Repeated, it is answered; and a holder that did not change is no failure.
+    let old = client.build_transaction().isolation_level(level).start().await.expect("begins");
+    old.query_one(&sql, &[]).await.expect("is answered");
+    old.commit().await.expect("commits");
+}

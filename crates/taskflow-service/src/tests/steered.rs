@@ -97,6 +97,16 @@ impl TaskStore for Steered {
         self.inner.insert(scope, batch, now).await
     }
 
+    async fn ahead(
+        &self,
+        scope: TenantId,
+        id: TaskId,
+        now: Timestamp,
+        max: u32,
+    ) -> Result<Option<u32>, StoreError> {
+        self.inner.ahead(scope, id, now, max).await
+    }
+
     async fn insert_all(
         &self,
         scope: TenantId,

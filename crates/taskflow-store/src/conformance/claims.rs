@@ -4,8 +4,47 @@ use taskflow_core::limits::{LEASE_SECONDS_DEFAULT, LEASE_SECONDS_MAX};
 use taskflow_core::{NewTask, Priority, Status, Terms};
 
 use super::harness::Harness;
-use super::stage::{KIND, Stage, kind, queue, titles};
+use super::stage::{KIND, Stage, id, kind, queue, titles};
 use crate::{Claim, Extended, Kinds};
+
+/// By priority, then `run_at`, then id, like the claims; what cannot be claimed stands nowhere.
+pub async fn a_place_in_line_counts_those_that_are_claimed_before(h: &dyn Harness) {
+    let stage = Stage::open(h).await;
+    let mut ids = Vec::new();
+    for (priority, delay) in [
+        (Priority::Low, 0.0),
+        (Priority::Medium, 0.0),
+        (Priority::Medium, 0.0),
+        (Priority::Medium, 0.0),
+        (Priority::High, 0.0),
+        (Priority::Urgent, 60.0),
+    ] {
+        let run_at = stage.after(delay);
+        ids.push(stage.create(NewTask { priority, run_at, ..stage.plan("t") }).await.id);
+    }
+    let parent = ids[0];
+    let blocked = NewTask { depends_on: vec![parent], priority: Priority::High, ..stage.plan("b") };
+    let blocked = stage.create(blocked).await.id;
+    stage.create(NewTask { queue: queue("other"), ..stage.plan("other queue") }).await;
+    stage.create(NewTask { kind: kind("other"), ..stage.plan("other kind") }).await;
+    let ahead = async |id, max| {
+        stage.store.ahead(stage.tenant, id, stage.now(), max).await.expect("counts")
+    };
+    for (at, expected) in [(0, 4), (1, 1), (2, 2), (3, 3), (4, 0), (5, 0)] {
+        assert_eq!(ahead(ids[at], 100).await, Some(expected), "{at}");
+    }
+    assert_eq!(ahead(ids[0], 2).await, Some(2));
+    assert_eq!(ahead(blocked, 100).await, Some(1));
+    assert_eq!(ahead(id(9999), 100).await, None);
+    // What is claimed stands in line no more.
+    stage.take().await;
+    assert_eq!(ahead(ids[1], 100).await, Some(0));
+    let other = stage.seen_by(taskflow_core::TenantId(2));
+    assert_eq!(
+        other.store.ahead(other.tenant, ids[0], stage.now(), 9).await.expect("counts"),
+        None
+    );
+}
 
 /// The task is in progress, the attempt is counted, the holder and the end of the lease are known.
 pub async fn a_claim_hands_out_a_lease(h: &dyn Harness) {

@@ -73,6 +73,7 @@ macro_rules! conformance {
             claims {
                 a_claim_hands_out_a_lease
                 a_claim_takes_priority_then_run_at_then_id
+                a_place_in_line_counts_those_that_are_claimed_before
                 a_claim_gives_at_most_as_many_as_it_has_tokens
                 a_claim_without_tokens_takes_nothing
                 a_claim_looks_at_its_queues_only

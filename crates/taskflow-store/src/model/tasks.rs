@@ -216,6 +216,28 @@ impl TaskStore for Model {
         Ok(Answers { items, ready })
     }
 
+    async fn ahead(
+        &self,
+        scope: TenantId,
+        id: TaskId,
+        now: Timestamp,
+        max: u32,
+    ) -> Result<Option<u32>, StoreError> {
+        let turn = |task: &Task| (std::cmp::Reverse(task.priority), task.state.run_at, task.id);
+        let before = |tables: &mut Tables| {
+            let task = tables.task(scope, id)?.clone();
+            let before = tables.tasks(scope).filter(|other| {
+                (&other.queue, &other.kind) == (&task.queue, &task.kind)
+                    && other.state.status == Status::Pending
+                    && other.state.blocked_by == 0
+                    && other.state.run_at <= now
+                    && turn(other) < turn(&task)
+            });
+            Some(u32::try_from(before.take(max as usize).count()).expect("at most `max`"))
+        };
+        Ok(self.call(before).0)
+    }
+
     async fn count(&self, scope: TenantId) -> Result<Counts, StoreError> {
         let count = |t: &mut Tables| {
             let mut counts = Counts::default();

@@ -125,6 +125,11 @@ fn postgres(rest: &str) -> Result<Secret, Wrong> {
     if !named && !url.query_pairs().any(|(name, _)| name == "host") {
         return Err("names no host".into());
     }
+    if url.path().contains('@') || url.query().is_some_and(|query| query.contains('@')) {
+        return Err(
+            "has an @ behind the host; write @ : / # ? in a password as %40 %3A %2F %23 %3F".into(),
+        );
+    }
     if url.fragment().is_some() {
         return Err("holds a #; write # in a password as %23".into());
     }

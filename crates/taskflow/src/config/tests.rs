@@ -151,6 +151,8 @@ fn no_secret_is_shown_by_a_fault_a_debug_or_the_list_in_force() {
         ("DATABASE_URL", "postgresql://u:hunter2@h:port/d"),
         ("DATABASE_URL", "postgresql://u:hunter2#@h/d"),
         ("DATABASE_URL", "postgresql://u:hunter2@/d"),
+        ("DATABASE_URL", "postgresql://u:12/hunter2@h/d"),
+        ("DATABASE_URL", "postgresql://u:12?hunter2@h/d"),
         ("WORKER_COMMANDS", r#"{"a": {"argv": "hunter2"}}"#),
         ("WORKER_COMMANDS", r#"{"a": {"argv": ["x"], "env": "hunter2"}}"#),
         ("WORKER_COMMANDS", r#"{"a": {"argv": ["x"], "env": {"T": "hunter2"}"#),

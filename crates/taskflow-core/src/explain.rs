@@ -1,0 +1,158 @@
+//! Why a task is not running, in words: every reason that holds, the object behind it, and what would
+//! end it. It looks nothing up; whoever asks brings what stands around the task.
+
+use crate::name::Kind;
+use crate::status::Status;
+use crate::task::{Task, TaskId};
+use crate::time::Timestamp;
+
+/// What stands around a task.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Around {
+    /// The tasks of `depends_on` that are still there, with their statuses.
+    pub parents: Vec<(TaskId, Status)>,
+    /// Ready tasks of its queue and kind that come before it.
+    pub ahead: u32,
+    /// Whether more were not counted.
+    pub more: bool,
+    /// Whether a worker waits on this node that would take it.
+    pub wanted: bool,
+}
+
+/// One reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// A stable word.
+    pub code: &'static str,
+    /// What holds it.
+    pub detail: String,
+    /// What would end that; none when nothing is awaited.
+    pub ends: Option<String>,
+    /// The tasks behind it.
+    pub tasks: Vec<TaskId>,
+    /// The instant that is waited for.
+    pub until: Option<Timestamp>,
+}
+
+impl Reason {
+    fn new(code: &'static str, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), ends: None, tasks: Vec::new(), until: None }
+    }
+
+    fn ends(mut self, ends: impl Into<String>) -> Self {
+        self.ends = Some(ends.into());
+        self
+    }
+
+    fn until(mut self, until: Timestamp) -> Self {
+        self.until = Some(until);
+        self
+    }
+}
+
+/// Every reason, the weightiest first; never none.
+pub fn explain(task: &Task, around: &Around, now: Timestamp) -> Vec<Reason> {
+    match task.state.status {
+        Status::Pending => pending(task, around, now),
+        Status::InProgress => vec![running(task)],
+        Status::Completed | Status::Failed | Status::Cancelled => vec![ended(task)],
+    }
+}
+
+fn pending(task: &Task, around: &Around, now: Timestamp) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    if task.state.blocked_by > 0 {
+        reasons.push(blocked(task, around));
+    }
+    if task.state.run_at > now {
+        reasons.push(waiting(task));
+    }
+    if task.kind.as_str() == Kind::MANUAL {
+        let reason = Reason::new("manual", "its kind is manual: people work on it, no worker does");
+        reasons.push(reason.ends("somebody sets its status with PUT"));
+    }
+    if reasons.is_empty() {
+        reasons.push(in_line(task, around));
+    }
+    reasons
+}
+
+fn blocked(task: &Task, around: &Around) -> Reason {
+    let open = around.parents.iter().filter(|(_, status)| *status != Status::Completed);
+    let open: Vec<&(TaskId, Status)> = open.collect();
+    let named: Vec<String> =
+        open.iter().map(|(id, status)| format!("task {id} ({})", status.as_str())).collect();
+    let mut reason = Reason::new("blocked", format!("it waits for {}", named.join(", ")))
+        .ends("it can start when all of them have completed; it is cancelled when one fails");
+    if named.is_empty() {
+        reason.detail = format!("it waits for {} tasks", task.state.blocked_by);
+    }
+    reason.tasks = open.into_iter().map(|(id, _)| *id).collect();
+    reason
+}
+
+fn waiting(task: &Task) -> Reason {
+    let at = task.state.run_at;
+    if !task.state.retrying {
+        return Reason::new("scheduled", format!("it may not start before {at}"))
+            .ends("the time comes, or an earlier run_at is set")
+            .until(at);
+    }
+    let (used, max) = (task.state.attempts_used(), task.terms.max_attempts);
+    let error = task.state.error_message.as_deref().unwrap_or("no error was given");
+    let first = error.lines().next().unwrap_or_default();
+    let detail = format!("attempt {used} of {max} failed ({first}); the back-off lasts until {at}");
+    Reason::new("retrying", detail).ends("the back-off ends, or an earlier run_at is set").until(at)
+}
+
+fn in_line(task: &Task, around: &Around) -> Reason {
+    let (queue, kind) = (&task.queue, &task.kind);
+    if around.ahead > 0 {
+        let count = if around.more { "more than " } else { "" };
+        let detail = format!(
+            "{count}{} ready tasks of queue {queue} and kind {kind} come first, by priority, run_at \
+             and id",
+            around.ahead
+        );
+        return Reason::new("in-line", detail)
+            .ends("workers take those, or its priority is raised");
+    }
+    if around.wanted {
+        return Reason::new("starting", "it is next, and a worker that takes it is waiting")
+            .ends("the worker claims it, within milliseconds");
+    }
+    let detail = format!(
+        "it is next, but no worker waits on this node for kind {kind} in queue {queue}: all are busy, \
+         on other nodes, or there is none"
+    );
+    Reason::new("no-worker", detail).ends("a worker that takes this kind and queue claims")
+}
+
+fn running(task: &Task) -> Reason {
+    let Some(lease) = &task.state.lease else {
+        return Reason::new("by-hand", "a person works on it; it has no lease")
+            .ends("somebody sets its status with PUT");
+    };
+    let worker = task.state.worker.as_deref().unwrap_or("unknown");
+    let detail = format!("attempt {} runs on worker {worker}", task.state.attempt);
+    Reason::new("running", detail)
+        .ends("the worker reports, or its lease ends without a heartbeat")
+        .until(lease.until)
+}
+
+fn ended(task: &Task) -> Reason {
+    let state = &task.state;
+    let (code, detail) = match state.status {
+        Status::Completed => ("completed", "it has completed".to_owned()),
+        Status::Cancelled => {
+            let why = state.cancel_reason.as_deref().unwrap_or("no reason was given");
+            ("cancelled", format!("it was cancelled: {why}"))
+        }
+        _ => {
+            let error = state.error_message.as_deref().unwrap_or("no error was given");
+            let first = error.lines().next().unwrap_or_default();
+            ("failed", format!("it failed after {} attempts: {first}", state.attempts_used()))
+        }
+    };
+    Reason::new(code, detail).ends("a retry runs it once more")
+}

@@ -1,0 +1,90 @@
+//! Every reason that a task can have, with its word, its object and its end.
+
+use super::*;
+use crate::explain::{Around, Reason, explain};
+use crate::{Kind, NewTask, Task};
+
+fn at(seconds: f64) -> Timestamp {
+    Timestamp::from_micros(0).plus_seconds(seconds)
+}
+
+fn task() -> Task {
+    let id = TaskId::new(7).expect("an id");
+    Task::born(id, NewTask::titled("t", at(0.0)), 0, at(0.0))
+}
+
+fn only(task: &Task, around: &Around) -> Reason {
+    let mut reasons = explain(task, around, at(10.0));
+    assert_eq!(reasons.len(), 1, "{reasons:?}");
+    reasons.remove(0)
+}
+
+#[test]
+fn a_ready_task_says_what_stands_before_it() {
+    let around = |ahead, more, wanted| Around { ahead, more, wanted, ..Around::default() };
+    for (around, code, says) in [
+        (around(3, false, true), "in-line", "3 ready tasks"),
+        (around(10_000, true, false), "in-line", "more than 10000 ready tasks"),
+        (around(0, false, true), "starting", "next"),
+        (around(0, false, false), "no-worker", "kind log in queue default"),
+    ] {
+        let reason = only(&task(), &around);
+        assert_eq!(reason.code, code);
+        assert!(reason.detail.contains(says) && reason.ends.is_some(), "{reason:?}");
+    }
+}
+
+#[test]
+fn a_task_whose_time_has_not_come_says_when_it_does() {
+    let mut task = task();
+    task.state.run_at = at(60.0);
+    let reason = only(&task, &Around::default());
+    assert_eq!((reason.code, reason.until), ("scheduled", Some(at(60.0))));
+    (task.state.retrying, task.state.attempt) = (true, 2);
+    task.state.error_message = Some("disk full\nmore".into());
+    let reason = only(&task, &Around::default());
+    assert_eq!((reason.code, reason.until), ("retrying", Some(at(60.0))));
+    assert!(reason.detail.contains("attempt 2 of 5 failed (disk full)"), "{reason:?}");
+}
+
+#[test]
+fn a_blocked_task_names_those_it_waits_for_and_what_else_holds_it() {
+    let mut task = task();
+    (task.state.blocked_by, task.state.run_at) = (2, at(60.0));
+    task.kind = Kind::parse(Kind::MANUAL).expect("a name");
+    let id = |n| TaskId::new(n).expect("an id");
+    let parents =
+        vec![(id(1), Status::Completed), (id(2), Status::InProgress), (id(3), Status::Pending)];
+    let around = Around { parents, ..Around::default() };
+    let reasons = explain(&task, &around, at(10.0));
+    let codes: Vec<&str> = reasons.iter().map(|reason| reason.code).collect();
+    assert_eq!(codes, ["blocked", "scheduled", "manual"]);
+    assert_eq!(reasons[0].tasks, [id(2), id(3)]);
+    assert!(reasons[0].detail.contains("task 2 (in_progress), task 3 (pending)"), "{reasons:?}");
+}
+
+#[test]
+fn a_task_that_runs_or_has_ended_says_so() {
+    let mut running = task();
+    running.state.status = Status::InProgress;
+    assert_eq!(only(&running, &Around::default()).code, "by-hand");
+    running.state.worker = Some("w1".into());
+    let token = crate::lease::LeaseToken::new([1; 16]).hash();
+    running.state.lease = Some(crate::lease::Lease { token, until: at(30.0), seconds: 30 });
+    let reason = only(&running, &Around::default());
+    assert_eq!((reason.code, reason.until), ("running", Some(at(30.0))));
+    assert!(reason.detail.contains("w1"), "{reason:?}");
+    for (status, code, says) in [
+        (Status::Completed, "completed", "completed"),
+        (Status::Failed, "failed", "no such file"),
+        (Status::Cancelled, "cancelled", "expired"),
+    ] {
+        let mut ended = task();
+        ended.state.status = status;
+        ended.state.error_message = Some("no such file".into());
+        ended.state.cancel_reason = Some("expired".into());
+        let reason = only(&ended, &Around::default());
+        assert_eq!(reason.code, code);
+        assert!(reason.detail.contains(says), "{reason:?}");
+    }
+}
