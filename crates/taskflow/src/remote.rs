@@ -36,6 +36,9 @@ pub(crate) fn client(limits: impl Fn(ClientBuilder) -> ClientBuilder) -> reqwest
     })
 }
 
+/// How long a worker that stops listens for work that was handed out before the server heard of it.
+const TRAVEL: Duration = Duration::from_secs(1);
+
 /// A server that hands out work over HTTP.
 pub struct Remote {
     client: Client,
@@ -203,6 +206,10 @@ impl WorkSource for Remote {
         let report = Report { claim: Some(claim), ..Report::default() };
         let synced = self.call(&report, wait).await?;
         synced.tasks.into_iter().map(assignment).collect()
+    }
+
+    fn travel(&self) -> Duration {
+        TRAVEL
     }
 
     async fn finish(&self, batch: Vec<FinishTask>) -> Result<Vec<Finished>, SourceError> {

@@ -65,6 +65,8 @@ struct Door {
     every_second_beat: bool,
     /// Whether claims answer empty at once, as those of a server that stops do.
     turned_away: bool,
+    /// How long what a claim hands out is on its way, lost when nobody listens any more.
+    travel: Duration,
     claims: AtomicU32,
     beats: AtomicU32,
     finished: Mutex<Vec<FinishTask>>,
@@ -80,6 +82,7 @@ impl Door {
             beats_fail: AtomicU32::new(0),
             every_second_beat: false,
             turned_away: false,
+            travel: Duration::ZERO,
             claims: AtomicU32::new(0),
             beats: AtomicU32::new(0),
             finished: Mutex::default(),
@@ -108,7 +111,16 @@ impl WorkSource for Door {
     async fn claim(&self, limit: u32, wait: Duration) -> Result<Vec<Assignment>, SourceError> {
         self.claims.fetch_add(1, SeqCst);
         fails(&self.claims_fail)?;
-        if self.turned_away { Ok(Vec::new()) } else { self.local.claim(limit, wait).await }
+        if self.turned_away {
+            return Ok(Vec::new());
+        }
+        let answer = self.local.claim(limit, wait).await;
+        tokio::time::sleep(self.travel).await;
+        answer
+    }
+
+    fn travel(&self) -> Duration {
+        self.travel * 2
     }
 
     async fn finish(&self, batch: Vec<FinishTask>) -> Result<Vec<Finished>, SourceError> {

@@ -68,10 +68,7 @@ impl Worker {
             leave: leave.clone(),
         });
         let running = TaskTracker::new();
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = claim_for_ever(&*self.source, &slots, &runner, &running) => {}
-        }
+        claim_until(&stop, &*self.source, &slots, &runner, &running).await;
         running.close();
         if tokio::time::timeout(grace, running.wait()).await.is_err() {
             tracing::info!(jobs = running.len(), "giving back jobs that are still running");
@@ -88,17 +85,19 @@ impl Worker {
     }
 }
 
-async fn claim_for_ever(
+async fn claim_until(
+    stop: &CancellationToken,
     source: &dyn WorkSource,
     slots: &Arc<Semaphore>,
     runner: &Arc<Runner>,
     running: &TaskTracker,
 ) {
     let mut pause = CLAIM_RETRY;
-    loop {
-        // The semaphore is never closed, so an error cannot happen; waiting for ever is the answer.
-        let Ok(first) = Arc::clone(slots).acquire_owned().await else {
-            return std::future::pending().await;
+    while !stop.is_cancelled() {
+        // The semaphore is never closed, so an error cannot happen.
+        let Some(Ok(first)) = stop.run_until_cancelled(Arc::clone(slots).acquire_owned()).await
+        else {
+            return stop.cancelled().await;
         };
         let mut held = vec![first];
         while held.len() < CLAIM_MAX as usize
@@ -108,11 +107,16 @@ async fn claim_for_ever(
         }
         let limit = u32::try_from(held.len()).unwrap_or(CLAIM_MAX);
         let asked = tokio::time::Instant::now();
-        match source.claim(limit, CLAIM_WAIT).await {
+        let claim = source.claim(limit, CLAIM_WAIT);
+        let Some(answer) = heard_until(stop, source.travel(), claim).await else { return };
+        match answer {
             Ok(assignments) if assignments.is_empty() => {
                 pause = CLAIM_RETRY;
                 drop(held);
-                tokio::time::sleep_until(asked + CLAIM_PAUSE).await;
+                stop.run_until_cancelled(tokio::time::sleep_until(asked + CLAIM_PAUSE)).await;
+            }
+            Ok(assignments) if stop.is_cancelled() => {
+                assignments.into_iter().for_each(|assignment| runner.give_back(assignment));
             }
             Ok(assignments) => {
                 pause = CLAIM_RETRY;
@@ -128,9 +132,21 @@ async fn claim_for_ever(
             Err(error) => {
                 tracing::warn!(error = %error, "a claim failed; trying again");
                 drop(held);
-                tokio::time::sleep(pause).await;
+                stop.run_until_cancelled(tokio::time::sleep(pause)).await;
                 pause = (pause * 2).min(CLAIM_RETRY_MAX);
             }
         }
+    }
+}
+
+/// The answer of `claim`; none when it did not come until `stop` and a `travel` after it.
+async fn heard_until<T>(
+    stop: &CancellationToken,
+    travel: Duration,
+    claim: impl Future<Output = T>,
+) -> Option<T> {
+    tokio::select! {
+        answer = claim => Some(answer),
+        () = async { stop.cancelled().await; tokio::time::sleep(travel).await } => None,
     }
 }

@@ -33,6 +33,12 @@ enum Stopped {
 }
 
 impl Runner {
+    /// Gives back a job that came after the stop.
+    pub(crate) fn give_back(&self, Assignment { job, token, .. }: Assignment) {
+        let finish = FinishTask { id: job.id, token, finish: Finish::Released };
+        self.finisher.report((job.id, job.attempt), finish);
+    }
+
     /// Runs one job and reports it.
     pub(crate) async fn run(&self, assignment: Assignment) {
         let Assignment { job, token, lease_seconds, ends_in } = assignment;

@@ -58,6 +58,11 @@ pub trait WorkSource: Send + Sync {
     /// Up to `limit` jobs, waiting for the first one as long as `wait`. Dropping the future gives
     /// back what it would have got.
     async fn claim(&self, limit: u32, wait: Duration) -> Result<Vec<Assignment>, SourceError>;
+    /// How long an answer that was given may be on its way. When a claim is dropped, what its answer
+    /// hands out is given back unless it travels already: a worker that stops listens this long.
+    fn travel(&self) -> Duration {
+        Duration::ZERO
+    }
     /// Reports ends of attempts, one answer each.
     async fn finish(&self, batch: Vec<FinishTask>) -> Result<Vec<Finished>, SourceError>;
     /// Sends heartbeats, one answer each.

@@ -216,3 +216,17 @@ async fn a_worker_whose_future_is_dropped_leaves_nothing_running() {
     assert_eq!(ended.load(SeqCst), 1);
     until(|| Arc::strong_count(&door) == 1).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_job_whose_answer_is_on_its_way_at_the_stop_is_given_back_uncounted() {
+    let stage = Stage::simulated(NEVER);
+    let registry = does(|_| async { Answer::Completed(None) });
+    let door = Door { travel: Duration::from_millis(300), ..Door::to(&stage, &registry) };
+    let mut crew = Crew::at(stage, door, registry, 1, Duration::from_secs(60));
+    let id = running(&crew).await;
+    let took = stop(&mut crew).await;
+    assert!(took < 0.7, "it listens as long as an answer travels, not {took} s");
+    let state = crew.stage.task(id).await.state;
+    assert_eq!((state.status, state.attempts_used()), (Status::Pending, 0));
+    assert_eq!(crew.outcomes(id).await, [Outcome::Released]);
+}
