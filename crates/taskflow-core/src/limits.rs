@@ -92,3 +92,26 @@ pub const WRITER_QUEUE_BYTES_MAX: usize = 128 * 1024 * 1024;
 pub const WAITERS_MAX: usize = 10_000;
 /// Most rows that one sweep of the reaper changes in one transaction.
 pub const SWEEP_MAX: u32 = 500;
+
+/// Default of `starvation_guard`: one start in 16 costs priority work 6 % and lets nothing wait for ever.
+pub const STARVATION_GUARD_DEFAULT: u32 = 16;
+/// Largest `starvation_guard`: beyond it the oldest task waits as good as for ever.
+pub const STARVATION_GUARD_MAX: u32 = 10_000;
+/// Largest limit of leases of a queue or key: each is a row that a claim counts.
+pub const CONCURRENCY_LIMIT_MAX: u32 = 100_000;
+/// Most tasks of a rate limit.
+pub const RATE_TASKS_MAX: u32 = 1_000_000;
+/// Longest span of a rate limit, in seconds: a day.
+pub const RATE_SECONDS_MAX: u32 = 24 * 3600;
+/// Longest retention, in seconds: ten years.
+pub const RETENTION_SECONDS_MAX: u32 = 10 * 365 * 24 * 3600;
+/// Longest reason of a pause, in characters: one line.
+pub const PAUSE_REASON_CHARS_MAX: usize = 500;
+/// Most queues with settings of their own: every claim reads those with limits.
+pub const QUEUES_MAX: usize = 1000;
+/// Most tasks of full `concurrency_key`s that one look for work passes over in each lane.
+pub const KEYED_WALK_MAX: u32 = 1000;
+/// Most keys that it looks at behind them, in each lane.
+pub const KEYS_WALK_MAX: u32 = 10_000;
+/// Most holders of a limit that an explanation names.
+pub const HOLDERS_MAX: u32 = 10;

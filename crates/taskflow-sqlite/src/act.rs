@@ -1,11 +1,11 @@
 //! One command inside the writer's transaction: reading a task's state, writing a step, and what
 //! follows from it (counts, history, tasks that waited). The rules are `core::step`'s.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rusqlite::{Connection, Error, OptionalExtension, params};
 use taskflow_core::limits::ATTEMPTS_KEPT;
-use taskflow_core::{Attempt, Command, Status, Step, TaskId, TenantId, Timestamp, step};
+use taskflow_core::{Attempt, Command, QueueName, Status, Step, TaskId, TenantId, Timestamp, step};
 use taskflow_store::Ready;
 
 use crate::memory::{Lane, Memory};
@@ -19,6 +19,8 @@ pub(crate) struct Act<'a> {
     pub(crate) now: Timestamp,
     /// What became ready so far and still is.
     pub(crate) ready: BTreeMap<TaskId, Ready>,
+    /// Queues in which a limit has room again.
+    pub(crate) freed: BTreeSet<QueueName>,
 }
 
 impl Act<'_> {
@@ -43,7 +45,7 @@ impl Act<'_> {
         if let Some(attempt) = &step.closed {
             self.record(old.id, attempt)?;
         }
-        self.account(old, step);
+        self.account(old, step)?;
         let (was, is) = (old.state.status, step.state.status);
         if self.memory.waits {
             let freed = old.state.blocked_by > 0 && step.state.blocked_by == 0;
@@ -58,7 +60,7 @@ impl Act<'_> {
     }
 
     /// Counts and hints after a state was written.
-    fn account(&mut self, old: &Hot, step: &Step) {
+    fn account(&mut self, old: &Hot, step: &Step) -> Result<(), Error> {
         let (was, is) = (&old.state, &step.state);
         if was.status != is.status {
             self.memory.count(self.lane(old, was.status), -1);
@@ -71,6 +73,47 @@ impl Act<'_> {
         } else if !(waited && was.run_at == is.run_at) {
             self.tell(old, is.run_at);
         }
+        match (&was.lease, &is.lease) {
+            (None, Some(_)) => self.lease_begins(old),
+            (Some(_), None) => self.lease_ends(old),
+            _ => Ok(()),
+        }
+    }
+
+    fn lease_begins(&mut self, of: &Hot) -> Result<(), Error> {
+        if self.memory.gates.get(self.tenant, &of.queue).is_some() {
+            let key = self.concurrency_key(of.id)?;
+            self.memory.gates.take(self.tenant, &of.queue, key.as_deref(), self.now);
+        }
+        Ok(())
+    }
+
+    /// Those who wait for a limit may ask again.
+    pub(crate) fn lease_ends(&mut self, of: &Hot) -> Result<(), Error> {
+        let Some(gate) = self.memory.gates.get(self.tenant, &of.queue) else { return Ok(()) };
+        if gate.queue.settings.counts_leases() {
+            self.freed.insert(of.queue.clone());
+        }
+        let key = self.concurrency_key(of.id)?;
+        self.memory.gates.give_back(self.tenant, &of.queue, key.as_deref());
+        Ok(())
+    }
+
+    fn concurrency_key(&self, id: TaskId) -> Result<Option<String>, Error> {
+        self.connection
+            .prepare_cached("SELECT concurrency_key FROM tasks WHERE id = ?1")?
+            .query_row([id.get()], |row| row.get(0))
+    }
+
+    /// All that became ready, and what waits in the queues where a limit has room again.
+    pub(crate) fn told(self) -> Result<Vec<Ready>, Error> {
+        let mut told = Vec::new();
+        for queue in &self.freed {
+            told.extend(self.waiting(queue)?);
+        }
+        told.retain(|free| !self.ready.values().any(|ready| ready == free));
+        told.extend(self.ready.into_values());
+        Ok(told)
     }
 
     /// Notes that a task waits from `run_at` on.
@@ -121,7 +164,7 @@ impl Act<'_> {
                     continue;
                 };
                 self.write_state(child, &step)?;
-                self.account(&hot, &step);
+                self.account(&hot, &step)?;
                 if step.state.status.is_ended() {
                     self.leave(child)?;
                     ends.push_back((child, step.state.status));

@@ -7,10 +7,13 @@
 mod act;
 mod connect;
 mod error;
+mod gates;
 mod keeper;
+mod keyed;
 mod memory;
 mod migrate;
 mod moving;
+mod queues;
 mod readers;
 mod rows;
 mod store;

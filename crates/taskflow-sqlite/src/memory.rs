@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{Connection, Error, params};
 use taskflow_core::{Kind, Priority, QueueName, Status, TenantId};
 
+use crate::gates::Gates;
+
 /// Where tasks are counted together.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Lane {
@@ -27,6 +29,8 @@ pub(crate) struct Memory {
     ids_lost: bool,
     /// Whether any task waits for another; true may be stale, false never is.
     pub(crate) waits: bool,
+    /// Queues that are paused or limited.
+    pub(crate) gates: Gates,
 }
 
 impl Memory {
@@ -35,6 +39,7 @@ impl Memory {
         let version: i64 =
             connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
         if self.version == Some(version) {
+            self.gates.refresh(connection)?;
             return Ok(false);
         }
         let foreign = self.version.is_some();
@@ -55,13 +60,15 @@ impl Memory {
             let lane = lane(row)?;
             self.counts.insert(lane, row.get(5)?);
         }
+        self.gates.refresh(connection)?;
         self.version = Some(version);
         Ok(foreign)
     }
 
     /// Forgets everything: the transaction was lost.
     pub(crate) fn forget(&mut self) {
-        *self = Self::default();
+        self.gates.forget();
+        *self = Self { gates: std::mem::take(&mut self.gates), ..Self::default() };
     }
 
     /// A fresh id.
@@ -95,23 +102,25 @@ impl Memory {
     /// The command succeeded: its counts stay. Given ids stay given even when it did not.
     pub(crate) fn keep(&mut self) {
         self.dirty.extend(self.undo.drain(..).map(|(lane, _)| lane));
+        self.gates.keep();
     }
 
     /// The command failed: its counts go.
     pub(crate) fn undo(&mut self) {
-        self.undo_to(0);
+        self.undo_to((0, 0));
     }
 
     /// How much the command has counted so far, for `undo_to`.
-    pub(crate) fn mark(&self) -> usize {
-        self.undo.len()
+    pub(crate) fn mark(&self) -> (usize, usize) {
+        (self.undo.len(), self.gates.mark())
     }
 
     /// Takes back what the command counted since `mark`.
-    pub(crate) fn undo_to(&mut self, mark: usize) {
-        for (lane, by) in self.undo.split_off(mark) {
+    pub(crate) fn undo_to(&mut self, (counts, gates): (usize, usize)) {
+        for (lane, by) in self.undo.split_off(counts) {
             *self.counts.entry(lane).or_insert(0) -= by;
         }
+        self.gates.undo_to(gates);
     }
 
     /// Writes what the transaction changed.
@@ -121,6 +130,7 @@ impl Memory {
                 .prepare_cached("UPDATE sequences SET next = ?1 WHERE name = 'task'")?
                 .execute([self.next_id])?;
         }
+        self.gates.write(connection)?;
         for lane in std::mem::take(&mut self.dirty) {
             let n = self.counts.get(&lane).copied().unwrap_or(0);
             write_count(connection, &lane, n)?;

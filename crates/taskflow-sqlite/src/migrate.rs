@@ -14,6 +14,7 @@ const APPLICATION_ID: i64 = 0x5446_4C57;
 const STEPS: &[M<'static>] = &[
     M::up(include_str!("../migrations/0001_tasks.sql")),
     M::up(include_str!("../migrations/0002_walks.sql")),
+    M::up(include_str!("../migrations/0003_queues.sql")),
 ];
 
 /// The newest schema that this program knows.

@@ -6,18 +6,19 @@ use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use taskflow_core::{Attempt, NewTask, Task, TaskId, TenantId, Timestamp};
+use taskflow_core::{Attempt, NewTask, QueueName, QueuePatch, Task, TaskId, TenantId, Timestamp};
 use taskflow_store::batcher::Batcher;
 use taskflow_store::{
-    AllInserted, Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Health, Hints,
-    Inserted, Page, Store, StoreError, Sync, Synced, TaskStore, WorkStore, weight,
+    AllInserted, Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, GateView, Health,
+    Hints, Inserted, Page, QueueSet, QueueStore, QueueView, Store, StoreError, Sync, Synced,
+    TaskStore, WorkStore, weight,
 };
 use tokio::sync::watch;
 
 use crate::error::OpenError;
 use crate::readers::{READERS, Readers};
 use crate::writer::{Order, Said, What};
-use crate::{connect, keeper, migrate, tasks, work, writer};
+use crate::{connect, keeper, migrate, queues, tasks, work, writer};
 
 /// The store on one SQLite file. Dropping it carries out what waits, checkpoints and closes the file.
 #[derive(Debug)]
@@ -235,6 +236,46 @@ impl WorkStore for SqliteStore {
 
     async fn due(&self, after: Timestamp, until: Timestamp) -> Result<Due, StoreError> {
         self.duties.read(move |connection| work::due(connection, after, until)).await
+    }
+}
+
+#[async_trait]
+impl QueueStore for SqliteStore {
+    async fn queues(
+        &self,
+        scope: TenantId,
+        after: Option<QueueName>,
+        limit: u32,
+    ) -> Result<Vec<QueueView>, StoreError> {
+        self.readers.read(move |c| queues::page(c, scope, after.as_ref(), limit)).await
+    }
+
+    async fn queue(&self, scope: TenantId, name: QueueName) -> Result<QueueView, StoreError> {
+        self.readers.read(move |c| queues::one(c, scope, &name)).await
+    }
+
+    async fn set_queue(
+        &self,
+        scope: TenantId,
+        name: QueueName,
+        if_version: Option<u64>,
+        patch: QueuePatch,
+        now: Timestamp,
+    ) -> Result<QueueSet, StoreError> {
+        let what = What::SetQueue(name, if_version, Box::new(patch));
+        match self.order(scope, now, what, weight::TASK_BYTES).await? {
+            Said::QueueSet(set) => Ok(set),
+            _ => mixed_up(),
+        }
+    }
+
+    async fn gate(
+        &self,
+        scope: TenantId,
+        name: QueueName,
+        key: Option<String>,
+    ) -> Result<GateView, StoreError> {
+        self.readers.read(move |c| queues::view(c, scope, &name, key.as_deref())).await
     }
 }
 

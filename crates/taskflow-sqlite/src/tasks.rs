@@ -187,6 +187,9 @@ impl Act<'_> {
             return Ok(Deleted::HasDependant(child));
         }
         self.leave(hot.id)?;
+        if hot.state.lease.is_some() {
+            self.lease_ends(&hot)?;
+        }
         self.connection.prepare_cached("DELETE FROM attempts WHERE task = ?1")?.execute([id])?;
         self.connection.prepare_cached("DELETE FROM tasks WHERE id = ?1")?.execute([id])?;
         self.memory.count(self.lane(&hot, hot.state.status), -1);

@@ -1,14 +1,20 @@
 //! The room of work: SQL of claims, finishes, heartbeats, expiry and what comes due.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, Error, params};
 use taskflow_core::limits::{CLAIM_BYTES_MAX, SWEEP_MAX};
-use taskflow_core::{Command, Illegal, LeaseToken, Priority, Status, TaskId, Timestamp, step};
+use taskflow_core::{
+    Barred, Command, Gate, Illegal, LeaseToken, Priority, QueueName, Status, Task, TaskId,
+    Timestamp, step,
+};
 use taskflow_store::{
     Claim, Claimed, Due, Expired, Extend, Extended, FinishTask, Finished, Ready, Receipt, Sync,
     Synced,
 };
 
 use crate::act::Act;
+use crate::keyed;
 use crate::memory::{Lane, lane};
 use crate::rows::Hot;
 use crate::tasks::task;
@@ -28,6 +34,7 @@ impl Act<'_> {
         }
         if let Some(claim) = sync.claim {
             synced.claimed = self.claim(&claim)?;
+            synced.later = self.later(&claim);
         }
         Ok(synced)
     }
@@ -80,7 +87,7 @@ impl Act<'_> {
         Ok(Extended::Held(until))
     }
 
-    /// Hands out tasks by priority, then `run_at`, then id.
+    /// Hands out tasks by priority, then `run_at`, then id, as far as their queues let them through.
     fn claim(&mut self, claim: &Claim) -> Result<Vec<Claimed>, Error> {
         let lanes: Vec<Lane> = self
             .memory
@@ -91,18 +98,21 @@ impl Act<'_> {
         let mut hand =
             Hand { tokens: claim.tokens.iter(), claimed: Vec::new(), bytes: 0, ended: 0 };
         for priority in Priority::ALL.into_iter().rev() {
-            let lanes: Vec<&Lane> = lanes.iter().filter(|l| l.priority == priority).collect();
-            // A task that cannot start any more is ended on the way, so look again until the lanes
-            // are empty or the hand is full.
-            while !lanes.is_empty() && !hand.is_full() {
+            // A task that cannot start any more is ended on the way, and a queue that is full now hides
+            // what stands behind, so look again until the lanes are empty or the hand is full.
+            while !hand.is_full() {
+                let open: Vec<&Lane> = lanes
+                    .iter()
+                    .filter(|lane| lane.priority == priority && self.is_open(&lane.queue))
+                    .collect();
                 let before = (hand.claimed.len(), hand.ended);
-                for (_, id) in self.candidates(&lanes, hand.tokens.len())? {
+                for (_, id) in self.candidates(&open, hand.tokens.len())? {
                     if hand.is_full() {
                         break;
                     }
-                    self.hand_out(id, claim, &mut hand)?;
+                    self.offer(id, claim, &lanes, &mut hand)?;
                 }
-                if before == (hand.claimed.len(), hand.ended) {
+                if open.is_empty() || before == (hand.claimed.len(), hand.ended) {
                     break;
                 }
             }
@@ -110,28 +120,30 @@ impl Act<'_> {
         Ok(hand.claimed)
     }
 
+    /// Queues of a claim whose rate lets nothing more through, and until when.
+    fn later(&self, claim: &Claim) -> Vec<(QueueName, Timestamp)> {
+        let mut later = BTreeMap::new();
+        for lane in self.memory.pending(self.tenant) {
+            if let Some(gate) = self.memory.gates.get(self.tenant, &lane.queue)
+                && claim.takes(&lane.queue, &lane.kind)
+                && let Some(Barred::Rate(at)) = gate.barred(self.now)
+            {
+                later.insert(lane.queue.clone(), at);
+            }
+        }
+        later.into_iter().collect()
+    }
+
+    fn is_open(&self, queue: &QueueName) -> bool {
+        let gate = self.memory.gates.get(self.tenant, queue);
+        gate.is_none_or(|gate| gate.barred(self.now).is_none())
+    }
+
+    /// The first tasks of lanes of one priority.
     fn candidates(&self, lanes: &[&Lane], wanted: usize) -> Result<Vec<Candidate>, Error> {
         let mut candidates: Vec<Candidate> = Vec::new();
         for lane in lanes {
-            let mut statement = self.connection.prepare_cached(
-                "SELECT run_at, id FROM tasks INDEXED BY tasks_ready WHERE tenant = ?1 \
-                 AND queue = ?2 AND kind = ?3 AND priority = ?4 AND run_at <= ?5 \
-                 AND status = 0 AND blocked_by = 0 ORDER BY run_at, id LIMIT ?6",
-            )?;
-            let rows = statement.query_map(
-                params![
-                    lane.tenant.0,
-                    lane.queue.as_str(),
-                    lane.kind.as_str(),
-                    lane.priority.number(),
-                    self.now.micros(),
-                    i64::try_from(wanted).unwrap_or(i64::MAX),
-                ],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )?;
-            for row in rows {
-                candidates.push(row?);
-            }
+            candidates.extend(self.first(lane, wanted)?);
         }
         if lanes.len() > 1 {
             candidates.sort_unstable();
@@ -140,13 +152,85 @@ impl Act<'_> {
         Ok(candidates)
     }
 
+    /// The first tasks of a lane, without those whose `concurrency_key` is full.
+    fn first(&self, lane: &Lane, wanted: usize) -> Result<Vec<Candidate>, Error> {
+        let wanted = i64::try_from(wanted).unwrap_or(i64::MAX);
+        let gate = self.memory.gates.get(self.tenant, &lane.queue);
+        let full = gate.map(Gate::full_keys).unwrap_or_default();
+        if !full.is_empty() {
+            return keyed::first(self.connection, lane, &full, self.now, wanted);
+        }
+        let mut statement = self.connection.prepare_cached(
+            "SELECT run_at, id FROM tasks INDEXED BY tasks_ready WHERE tenant = ?1 \
+             AND queue = ?2 AND kind = ?3 AND priority = ?4 AND run_at <= ?5 \
+             AND status = 0 AND blocked_by = 0 ORDER BY run_at, id LIMIT ?6",
+        )?;
+        let (queue, kind) = (lane.queue.as_str(), lane.kind.as_str());
+        let params =
+            params![lane.tenant.0, queue, kind, lane.priority.number(), self.now.micros(), wanted];
+        statement.query_map(params, |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+    }
+
+    /// Hands a task out when its queue lets it through, after the queue's oldest one when it is the turn
+    /// of that.
+    fn offer(
+        &mut self,
+        id: i64,
+        claim: &Claim,
+        lanes: &[Lane],
+        hand: &mut Hand<'_>,
+    ) -> Result<(), Error> {
+        let Some(mut task) = self.waiting_task(id)? else { return Ok(()) };
+        while self.lets_through(&task)
+            && self.memory.gates.is_guard_turn(self.tenant, &task.queue)
+            && !hand.is_full()
+        {
+            let Some(oldest) = self.oldest(&task, lanes)? else { break };
+            let Some(oldest) = self.waiting_task(oldest)? else { break };
+            let before = (hand.claimed.len(), hand.ended);
+            self.hand_out(oldest, claim, hand)?;
+            if before == (hand.claimed.len(), hand.ended) {
+                break;
+            }
+            // It may have been this one.
+            let Some(same) = self.waiting_task(id)? else { return Ok(()) };
+            task = same;
+        }
+        if self.lets_through(&task) && !hand.is_full() {
+            self.hand_out(task, claim, hand)?;
+        }
+        Ok(())
+    }
+
+    fn waiting_task(&self, id: i64) -> Result<Option<Task>, Error> {
+        let Some(id) = TaskId::new(id) else { return Ok(None) };
+        let found = task(self.connection, self.tenant, id)?;
+        Ok(found.filter(|task| task.state.status == Status::Pending && task.state.blocked_by == 0))
+    }
+
+    fn lets_through(&self, task: &Task) -> bool {
+        self.memory.gates.get(self.tenant, &task.queue).is_none_or(|gate| {
+            gate.barred(self.now).or(gate.barred_key(task.concurrency_key.as_deref())).is_none()
+        })
+    }
+
+    /// The oldest ready task of a task's queue that the claim takes, whatever its priority; none when
+    /// that queue has but one priority.
+    fn oldest(&self, of: &Task, lanes: &[Lane]) -> Result<Option<i64>, Error> {
+        let lanes: Vec<&Lane> = lanes.iter().filter(|lane| lane.queue == of.queue).collect();
+        if lanes.iter().all(|lane| lane.priority == of.priority) {
+            return Ok(None);
+        }
+        Ok(self.candidates(&lanes, 1)?.first().map(|(_, id)| *id))
+    }
+
     /// Hands one task out, or ends it when it may not start any more.
-    fn hand_out(&mut self, id: i64, claim: &Claim, hand: &mut Hand<'_>) -> Result<(), Error> {
-        let found = match TaskId::new(id) {
-            Some(id) => task(self.connection, self.tenant, id)?,
-            None => None,
-        };
-        let Some(mut task) = found else { return Ok(()) };
+    fn hand_out(
+        &mut self,
+        mut task: Task,
+        claim: &Claim,
+        hand: &mut Hand<'_>,
+    ) -> Result<(), Error> {
         let hot = Hot::of(&task);
         let Some(&token) = hand.tokens.as_slice().first() else { return Ok(()) };
         let command = Command::Claim {
@@ -156,6 +240,7 @@ impl Act<'_> {
         };
         if let Ok(step) = step(hot.id, &hot.terms, &hot.state, command, self.now) {
             self.write(&hot, &step)?;
+            self.memory.gates.started(self.tenant, &task.queue);
             task.state = step.state;
             hand.bytes += size(&task);
             hand.tokens.next();
@@ -282,7 +367,7 @@ pub(crate) fn due(
     Ok(due)
 }
 
-fn first_after(
+pub(crate) fn first_after(
     connection: &Connection,
     lane: &Lane,
     after: Timestamp,

@@ -1,17 +1,17 @@
 //! The one writer: takes all that waits, applies it in one transaction, commits, answers.
 //! It decides nothing about tasks; a failed command is undone alone, a failed commit answers all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Error};
-use taskflow_core::{NewTask, TenantId, Timestamp};
+use taskflow_core::{NewTask, QueueName, QueuePatch, TenantId, Timestamp};
 use taskflow_store::batcher::{self, Batcher, Batches, Reply, Waiting};
 use taskflow_store::{
-    Answers, Delete, Deleted, Edit, Edited, Expired, Inserted, Ready, StoreError, Sync, Synced,
+    Answers, Delete, Deleted, Edit, Edited, Expired, Inserted, QueueSet, StoreError, Sync, Synced,
 };
 use tokio::sync::watch;
 
@@ -37,6 +37,7 @@ pub(crate) enum What {
     Delete(Vec<Delete>),
     Sync(Box<Sync>),
     Expire(u32),
+    SetQueue(QueueName, Option<u64>, Box<QueuePatch>),
     /// Looks whether another process wrote.
     Look,
     /// Copies the rest of the WAL after this commit, so that the next one starts it anew.
@@ -53,6 +54,7 @@ pub(crate) enum Said {
     Deleted(Answers<Deleted>),
     Synced(Box<Synced>),
     Expired(Answers<Expired>),
+    QueueSet(QueueSet),
     Looked,
 }
 
@@ -325,11 +327,12 @@ fn carry_out(
 
 fn perform(connection: &Connection, memory: &mut Memory, order: Order) -> Result<Said, Error> {
     let Order { tenant, now, what } = order;
-    let mut act = Act { connection, memory, tenant, now, ready: BTreeMap::new() };
+    let (ready, freed) = (BTreeMap::new(), BTreeSet::new());
+    let mut act = Act { connection, memory, tenant, now, ready, freed };
     Ok(match what {
         What::Insert(batch) => {
             let items = batch.into_iter().map(|new| act.insert(new)).collect::<Result<_, _>>()?;
-            Said::Inserted(Answers { items, ready: ready(act) })
+            Said::Inserted(Answers { items, ready: act.told()? })
         }
         What::InsertAll(batch) => {
             let mut items = Vec::with_capacity(batch.len());
@@ -340,31 +343,30 @@ fn perform(connection: &Connection, memory: &mut Memory, order: Order) -> Result
                 }
                 items.push(inserted);
             }
-            Said::Inserted(Answers { items, ready: ready(act) })
+            Said::Inserted(Answers { items, ready: act.told()? })
         }
         What::Edit(batch) => {
             let items = batch.iter().map(|edit| act.edit(edit)).collect::<Result<_, _>>()?;
-            Said::Edited(Answers { items, ready: ready(act) })
+            Said::Edited(Answers { items, ready: act.told()? })
         }
         What::Delete(batch) => {
             let items = batch.iter().map(|delete| act.delete(delete)).collect::<Result<_, _>>()?;
-            Said::Deleted(Answers { items, ready: ready(act) })
+            Said::Deleted(Answers { items, ready: act.told()? })
         }
         What::Sync(sync) => {
             let mut synced = act.sync(*sync)?;
-            synced.ready = ready(act);
+            synced.ready = act.told()?;
             Said::Synced(Box::new(synced))
         }
         What::Expire(limit) => {
             let items = act.expire(limit)?;
-            Said::Expired(Answers { items, ready: ready(act) })
+            Said::Expired(Answers { items, ready: act.told()? })
+        }
+        What::SetQueue(name, if_version, patch) => {
+            Said::QueueSet(act.set_queue(name, if_version, &patch)?)
         }
         What::Look | What::Checkpoint => Said::Looked,
     })
-}
-
-fn ready(act: Act<'_>) -> Vec<Ready> {
-    act.ready.into_values().collect()
 }
 
 fn execute(connection: &Connection, sql: &str) -> Result<(), Error> {

@@ -2,7 +2,8 @@
 //! What producers write (payloads, results) is never parsed here.
 
 use serde::{Deserialize, Serialize};
-use taskflow_core::{RetryPolicy, Strategy, TaskId};
+use taskflow_core::queue::{Defaults, Keep, RateLimit, Settings};
+use taskflow_core::{Priority, RetryPolicy, Strategy, TaskId};
 
 /// A retry policy as a row keeps it; none stands for the default of schema 1, which never changes.
 #[derive(Serialize, Deserialize)]
@@ -14,31 +15,40 @@ struct RetryRow {
     jitter: f64,
 }
 
+impl RetryRow {
+    fn of(policy: &RetryPolicy) -> Self {
+        Self {
+            strategy: policy.strategy.as_str().to_owned(),
+            base_seconds: policy.base_seconds,
+            factor: policy.factor,
+            max_seconds: policy.max_seconds,
+            jitter: policy.jitter,
+        }
+    }
+
+    /// None when it is not one.
+    fn policy(self) -> Option<RetryPolicy> {
+        Some(RetryPolicy {
+            strategy: Strategy::ALL.into_iter().find(|s| s.as_str() == self.strategy)?,
+            base_seconds: self.base_seconds,
+            factor: self.factor,
+            max_seconds: self.max_seconds,
+            jitter: self.jitter,
+        })
+    }
+}
+
 /// The text that `retry` keeps; none for the default policy.
 pub fn retry_text(policy: &RetryPolicy) -> Option<String> {
     if *policy == RetryPolicy::default() {
         return None;
     }
-    let row = RetryRow {
-        strategy: policy.strategy.as_str().to_owned(),
-        base_seconds: policy.base_seconds,
-        factor: policy.factor,
-        max_seconds: policy.max_seconds,
-        jitter: policy.jitter,
-    };
-    serde_json::to_string(&row).ok()
+    serde_json::to_string(&RetryRow::of(policy)).ok()
 }
 
 /// The policy of a kept text; none when it is not one.
 pub fn retry_from(text: &str) -> Option<RetryPolicy> {
-    let row: RetryRow = serde_json::from_str(text).ok()?;
-    Some(RetryPolicy {
-        strategy: Strategy::ALL.into_iter().find(|s| s.as_str() == row.strategy)?,
-        base_seconds: row.base_seconds,
-        factor: row.factor,
-        max_seconds: row.max_seconds,
-        jitter: row.jitter,
-    })
+    serde_json::from_str::<RetryRow>(text).ok()?.policy()
 }
 
 /// The text that `tags` keeps; none for no tags.
@@ -62,4 +72,81 @@ pub fn ids_from(text: Option<&str>) -> Option<Vec<TaskId>> {
     let Some(text) = text else { return Some(Vec::new()) };
     let ids: Vec<i64> = serde_json::from_str(text).ok()?;
     ids.into_iter().map(TaskId::new).collect()
+}
+
+/// A queue's settings as a row keeps them. What is absent is as in `Settings::default()`.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct SettingsRow {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    concurrency_limit: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    concurrency_key_limit: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate: Option<(u32, u32)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    starvation_guard: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priority: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_attempts: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry: Option<RetryRow>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeout_seconds: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lease_seconds: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keep: Option<[Option<u32>; 3]>,
+}
+
+/// The text that `settings` keeps.
+pub fn settings_text(settings: &Settings) -> Option<String> {
+    let (defaults, keep) = (&settings.defaults, &settings.retention);
+    let row = SettingsRow {
+        concurrency_limit: settings.concurrency_limit,
+        concurrency_key_limit: settings.concurrency_key_limit,
+        rate: settings.rate_limit.map(|rate| (rate.tasks, rate.per_seconds)),
+        starvation_guard: Some(settings.starvation_guard),
+        priority: defaults.priority.map(Priority::number),
+        max_attempts: defaults.max_attempts,
+        retry: defaults.retry.as_ref().map(RetryRow::of),
+        timeout_seconds: defaults.timeout_seconds,
+        lease_seconds: defaults.lease_seconds,
+        keep: (*keep != Keep::default()).then_some([
+            keep.completed_seconds,
+            keep.failed_seconds,
+            keep.cancelled_seconds,
+        ]),
+    };
+    serde_json::to_string(&row).ok()
+}
+
+/// The settings of a kept text; none when it is not one.
+pub fn settings_from(text: &str) -> Option<Settings> {
+    let row: SettingsRow = serde_json::from_str(text).ok()?;
+    let usual = Settings::default();
+    let [completed_seconds, failed_seconds, cancelled_seconds] = row.keep.unwrap_or_default();
+    let priority = match row.priority {
+        Some(number) => Some(Priority::from_number(number)?),
+        None => None,
+    };
+    let retry = match row.retry {
+        Some(retry) => Some(retry.policy()?),
+        None => None,
+    };
+    Some(Settings {
+        concurrency_limit: row.concurrency_limit,
+        concurrency_key_limit: row.concurrency_key_limit,
+        rate_limit: row.rate.map(|(tasks, per_seconds)| RateLimit { tasks, per_seconds }),
+        starvation_guard: row.starvation_guard.unwrap_or(usual.starvation_guard),
+        defaults: Defaults {
+            priority,
+            max_attempts: row.max_attempts,
+            retry,
+            timeout_seconds: row.timeout_seconds,
+            lease_seconds: row.lease_seconds,
+        },
+        retention: Keep { completed_seconds, failed_seconds, cancelled_seconds },
+    })
 }

@@ -26,6 +26,7 @@ pub mod kept;
 pub mod model;
 pub mod moving;
 mod page;
+mod queues;
 mod tasks;
 pub mod weight;
 mod work;
@@ -36,6 +37,7 @@ pub use error::StoreError;
 pub use health::Health;
 pub use hints::{Answers, Hints, Ready};
 pub use page::{Filter, Page};
+pub use queues::{GateView, QueueSet, QueueStore, QueueView};
 pub use tasks::{AllInserted, Counts, Delete, Deleted, Edit, Edited, Inserted, TaskStore};
 pub use work::{
     Claim, Claimed, Due, Expired, Extend, Extended, FinishTask, Finished, Kinds, Receipt, Sync,
@@ -44,7 +46,7 @@ pub use work::{
 
 /// Everything that TaskFlow asks of a database.
 #[async_trait]
-pub trait Store: TaskStore + WorkStore {
+pub trait Store: TaskStore + WorkStore + QueueStore {
     /// Asks the database whether it answers, and its schema.
     async fn health(&self) -> Result<Health, StoreError>;
 

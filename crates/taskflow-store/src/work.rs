@@ -152,6 +152,8 @@ pub struct Synced {
     pub claimed: Vec<Claimed>,
     /// What became ready.
     pub ready: Vec<Ready>,
+    /// Queues whose rate let nothing more through to the claim, and when it lets the next one.
+    pub later: Vec<(QueueName, Timestamp)>,
 }
 
 /// A task whose time ran out, as it is now.

@@ -4,6 +4,7 @@
 mod attempt;
 mod blocked;
 mod explain;
+mod gate;
 mod json;
 mod lease;
 mod name;

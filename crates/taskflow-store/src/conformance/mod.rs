@@ -9,6 +9,7 @@ pub mod dependencies;
 pub mod edits;
 pub mod harness;
 pub mod isolation;
+pub mod queues;
 pub mod random;
 pub mod stage;
 pub mod tasks;
@@ -152,6 +153,21 @@ macro_rules! conformance {
                 a_key_is_unique_in_its_queue_only
                 of_many_creates_at_once_one_gets_the_key
                 keys_are_held_after_reopening
+            }
+            queues {
+                a_queue_that_nobody_set_has_the_usual_settings
+                settings_come_back_as_they_were_set
+                a_change_of_a_queue_s_other_version_is_stale
+                queues_are_listed_by_name_in_pages
+                a_paused_queue_hands_nothing_out_until_it_is_resumed
+                a_queue_never_has_more_leases_than_its_limit
+                a_sync_may_take_the_room_that_its_finish_made
+                a_full_key_holds_up_nobody_else
+                a_rate_lets_so_many_start_in_its_span
+                one_start_in_so_many_is_the_oldest_task_s
+                the_end_of_a_lease_tells_of_what_waits_for_the_limit
+                tenants_set_their_own_queues
+                the_number_of_queues_with_settings_is_bounded
             }
             isolation {
                 another_tenant_s_tasks_cannot_be_read

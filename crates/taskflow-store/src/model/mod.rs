@@ -2,6 +2,7 @@
 //! Stores are compared with it command by command (`conformance/random.rs`), so where the prose of
 //! the traits leaves a question open, this is the answer. It is not durable and not fast.
 
+mod queues;
 mod tasks;
 mod work;
 
@@ -9,7 +10,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use taskflow_core::{
-    Attempt, Command, Illegal, Status, Step, Task, TaskId, TenantId, Timestamp, step as core_step,
+    Attempt, Command, Illegal, Queue, QueueName, RateWindow, Status, Step, Task, TaskId, TenantId,
+    Timestamp, step as core_step,
 };
 use tokio::sync::watch;
 
@@ -26,6 +28,16 @@ impl Model {
     /// An empty one.
     pub fn new() -> Self {
         Self { tables: Mutex::default(), hints: watch::Sender::new(0) }
+    }
+
+    /// As if it was closed and opened again.
+    pub fn reopen(&self) {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner).starts.clear();
+    }
+
+    /// The next task gets this id: stores may leave out those that a refused batch took.
+    pub fn next_id_is(&self, id: TaskId) {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner).last_id = id.get() - 1;
     }
 
     /// One call of the contract: what `act` answers and which tasks became ready by it.
@@ -64,6 +76,10 @@ struct Tables {
     rows: BTreeMap<TaskId, Row>,
     /// (parent, child): from the child's birth until the parent ends or the child waits no more.
     edges: BTreeSet<(TaskId, TaskId)>,
+    /// Queues that were set, with their latest starts.
+    queues: BTreeMap<(TenantId, QueueName), (Queue, RateWindow)>,
+    /// How many tasks each queue has handed out since the store was opened.
+    starts: BTreeMap<(TenantId, QueueName), u64>,
 }
 
 #[derive(Debug, Clone)]

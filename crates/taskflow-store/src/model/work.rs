@@ -4,7 +4,10 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use taskflow_core::{Command, Illegal, Status, Task, TaskId, TenantId, Timestamp};
+use taskflow_core::gate::is_guard_turn;
+use taskflow_core::{
+    Barred, Command, Illegal, QueueName, Status, Task, TaskId, TenantId, Timestamp,
+};
 
 use super::{Model, Tables, ready, waits};
 use crate::{
@@ -48,24 +51,18 @@ impl Tables {
     }
 
     fn claim(&mut self, scope: TenantId, claim: &Claim, now: Timestamp) -> Vec<Claimed> {
-        let mut due: Vec<&Task> = self
-            .tasks(scope)
-            .filter(|task| waits(task) && task.state.run_at <= now)
-            .filter(|task| claim.takes(&task.queue, &task.kind))
-            .collect();
-        due.sort_by_key(|task| (Reverse(task.priority), task.state.run_at, task.id));
-        let due: Vec<TaskId> = due.into_iter().map(|task| task.id).collect();
-
         let mut tokens = claim.tokens.iter().copied().peekable();
         let mut claimed = Vec::new();
-        for id in due {
-            let Some(&token) = tokens.peek() else { break };
+        while let Some(&token) = tokens.peek()
+            && let Some((id, queue)) = self.next(scope, claim, now)
+        {
             let command = Command::Claim {
                 worker: claim.worker.clone(),
                 token: token.hash(),
                 lease_seconds: claim.lease_seconds,
             };
             if self.advance(id, command, now).is_ok() {
+                self.started(scope, &queue, now);
                 tokens.next();
                 claimed.push(Claimed { task: self.rows[&id].task.clone(), token });
             } else {
@@ -74,6 +71,44 @@ impl Tables {
             }
         }
         claimed
+    }
+
+    /// The next task that a claim may have: the first in line that its queue lets through, or that
+    /// queue's oldest when it is the turn of that.
+    fn next(&self, scope: TenantId, claim: &Claim, now: Timestamp) -> Option<(TaskId, QueueName)> {
+        let due = self
+            .tasks(scope)
+            .filter(|task| waits(task) && task.state.run_at <= now)
+            .filter(|task| claim.takes(&task.queue, &task.kind));
+        let mut gates = BTreeMap::new();
+        let mut through = |task: &&Task| {
+            let gate =
+                gates.entry(task.queue.clone()).or_insert_with_key(|queue| self.gate(scope, queue));
+            gate.barred(now).or(gate.barred_key(task.concurrency_key.as_deref())).is_none()
+        };
+        let due: Vec<&Task> = due.filter(&mut through).collect();
+        let first =
+            due.iter().min_by_key(|task| (Reverse(task.priority), task.state.run_at, task.id))?;
+        let queue = first.queue.clone();
+        let guard = self.gate(scope, &queue).queue.settings.starvation_guard;
+        let starts = self.starts.get(&(scope, queue.clone())).copied().unwrap_or(0);
+        if !is_guard_turn(guard, starts) {
+            return Some((first.id, queue));
+        }
+        let own = due.iter().filter(|task| task.queue == queue);
+        own.min_by_key(|task| (task.state.run_at, task.id)).map(|oldest| (oldest.id, queue))
+    }
+
+    /// Queues of a claim with due tasks whose rate lets nothing more through.
+    fn later(&self, scope: TenantId, claim: &Claim, now: Timestamp) -> Vec<(QueueName, Timestamp)> {
+        let due = self.tasks(scope).filter(|task| waits(task) && task.state.run_at <= now);
+        let mut later = BTreeMap::new();
+        for task in due.filter(|task| claim.takes(&task.queue, &task.kind)) {
+            if let Some(Barred::Rate(at)) = self.gate(scope, &task.queue).barred(now) {
+                later.insert(task.queue.clone(), at);
+            }
+        }
+        later.into_iter().collect()
     }
 
     /// Expires tasks of one sort, earliest first, as many as `limit` leaves room for.
@@ -142,8 +177,12 @@ impl WorkStore for Model {
         let (mut synced, ready) = self.call(|t| {
             let finished = sync.finish.into_iter().map(|item| t.finish(scope, item, now)).collect();
             let extended = sync.extend.into_iter().map(|item| t.extend(scope, item, now)).collect();
-            let claimed = sync.claim.map(|claim| t.claim(scope, &claim, now)).unwrap_or_default();
-            Synced { finished, extended, claimed, ready: Vec::new() }
+            let (mut claimed, mut later) = (Vec::new(), Vec::new());
+            if let Some(claim) = sync.claim {
+                claimed = t.claim(scope, &claim, now);
+                later = t.later(scope, &claim, now);
+            }
+            Synced { finished, extended, claimed, ready: Vec::new(), later }
         });
         synced.ready = ready;
         Ok(synced)

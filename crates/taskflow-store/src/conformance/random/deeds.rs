@@ -8,7 +8,8 @@ use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use taskflow_core::{Finish, Priority, Status};
 
 use super::fields::{
-    Birth, Change, birth, change, finish, often, priority, rarely, seconds, status,
+    Birth, Change, Setting, birth, change, finish, often, priority, rarely, seconds, setting,
+    status,
 };
 
 /// Picks a task by its number, counted round those that were born.
@@ -20,6 +21,16 @@ pub(super) enum Deed {
     Insert {
         tenant: u8,
         births: Vec<Birth>,
+    },
+    InsertAll {
+        tenant: u8,
+        births: Vec<Birth>,
+    },
+    Queue {
+        tenant: u8,
+        queue: u8,
+        guard: Guard,
+        setting: Setting,
     },
     Sync {
         tenant: u8,
@@ -110,6 +121,9 @@ fn tenant() -> impl Strategy<Value = u8> {
 fn deed() -> impl Strategy<Value = Deed> {
     prop_oneof![
         6 => (tenant(), vec(birth(), 1..5)).prop_map(|(tenant, births)| Deed::Insert { tenant, births }),
+        1 => (tenant(), vec(birth(), 0..4)).prop_map(|(tenant, births)| Deed::InsertAll { tenant, births }),
+        2 => (tenant(), 0..3_u8, guard(), setting())
+            .prop_map(|(tenant, queue, guard, setting)| Deed::Queue { tenant, queue, guard, setting }),
         12 => (tenant(), vec(end(), 0..4), vec(beat(), 0..3), often(wish()))
             .prop_map(|(tenant, ends, beats, wish)| Deed::Sync { tenant, ends, beats, wish }),
         5 => (tenant(), vec((any::<Pick>(), guard(), change()), 1..5))

@@ -19,6 +19,7 @@ pub(super) struct Birth {
     pub(super) run_in: Option<f64>,
     pub(super) bounds: Bounds,
     pub(super) key: Option<(u8, OnConflict)>,
+    pub(super) concurrency_key: Option<u8>,
     pub(super) parents: Vec<Pick>,
     pub(super) payload: Option<Json>,
 }
@@ -122,18 +123,43 @@ fn key() -> impl Strategy<Value = Option<(u8, OnConflict)>> {
 pub(super) fn birth() -> impl Strategy<Value = Birth> {
     let parents = prop_oneof![2 => Just(Vec::new()), 1 => vec(any::<Pick>(), 1..4)];
     let run_in = rarely(prop_oneof![4 => seconds(), 1 => Just(-1.0)]);
-    (priority(), 0..2_u8, kind(), run_in, bounds(), key(), parents, rarely(json())).prop_map(
-        |(priority, queue, kind, run_in, bounds, key, parents, payload)| Birth {
+    let concurrency_key = of(0..3_u8);
+    let keys = (key(), concurrency_key);
+    (priority(), 0..2_u8, kind(), run_in, bounds(), keys, parents, rarely(json())).prop_map(
+        |(priority, queue, kind, run_in, bounds, (key, concurrency_key), parents, payload)| Birth {
             priority,
             queue,
             kind,
             run_in,
             bounds,
             key,
+            concurrency_key,
             parents,
             payload,
         },
     )
+}
+
+/// One change of a queue.
+#[derive(Debug, Clone)]
+pub(super) enum Setting {
+    Pause(bool),
+    Limit(Option<u32>),
+    KeyLimit(Option<u32>),
+    Rate(Option<(u32, u32)>),
+    Guard(u32),
+}
+
+/// Mostly what lets things through.
+pub(super) fn setting() -> impl Strategy<Value = Setting> {
+    prop_oneof![
+        1 => Just(Setting::Pause(true)),
+        3 => Just(Setting::Pause(false)),
+        3 => of(1..4_u32).prop_map(Setting::Limit),
+        3 => of(1..3_u32).prop_map(Setting::KeyLimit),
+        3 => of((1..4_u32, 1..6_u32)).prop_map(Setting::Rate),
+        3 => (0..4_u32).prop_map(Setting::Guard),
+    ]
 }
 
 /// Mostly kinds that every claim takes.

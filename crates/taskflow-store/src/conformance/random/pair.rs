@@ -3,21 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use taskflow_core::Pinned;
+use taskflow_core::queue::RateLimit;
 use taskflow_core::task::{Progress, UniqueKey};
 use taskflow_core::{
     Json, LeaseToken, NewTask, Status, Task, TaskId, TaskPatch, TenantId, Terms, Timestamp,
 };
+use taskflow_core::{Pinned, QueuePatch};
 
 use super::compare::{dump, said, same, same_ready, sound, told};
 use super::deeds::{Beat, Deed, End, Guard, Holder, Pick, Wish};
-use super::fields::{Birth, Bounds, Change};
+use super::fields::{Birth, Bounds, Change, Setting};
 use crate::conformance::harness::Harness;
 use crate::conformance::stage::{START, kind, queue, token, worker};
 use crate::model::Model;
 use crate::{
-    Claim, Delete, Edit, Extend, Filter, FinishTask, Finished, Inserted, Kinds, Page, Ready, Store,
-    Sync,
+    AllInserted, Claim, Delete, Edit, Extend, Filter, FinishTask, Finished, Inserted, Kinds, Page,
+    QueueSet, Ready, Store, Sync,
 };
 
 const TENANTS: [TenantId; 2] = [TenantId(1), TenantId(2)];
@@ -59,6 +60,10 @@ impl Pair {
     pub(super) async fn perform(&mut self, h: &dyn Harness, deed: &Deed) -> Result<(), String> {
         match deed {
             Deed::Insert { tenant, births } => self.insert(scope(*tenant), births).await,
+            Deed::InsertAll { tenant, births } => self.insert_all(scope(*tenant), births).await,
+            Deed::Queue { tenant, queue, guard, setting } => {
+                self.set_queue(scope(*tenant), *queue, *guard, setting).await
+            }
             Deed::Sync { tenant, ends, beats, wish } => {
                 let sync = self.sync_of(scope(*tenant), ends, beats, wish.as_ref());
                 self.sync(scope(*tenant), sync).await
@@ -67,10 +72,14 @@ impl Pair {
             Deed::Delete { tenant, picks } => self.delete(scope(*tenant), picks).await,
             Deed::Expire { limit } => {
                 let (model, store) = (&self.model as &dyn Store, self.store());
-                let mut expected = said(model.expire(self.now, *limit).await)?;
-                let mut got = said(store.expire(self.now, *limit).await)?;
+                let expected = said(model.expire(self.now, *limit).await)?;
+                let got = said(store.expire(self.now, *limit).await)?;
                 same("expired", &expected.items, &got.items)?;
-                same_ready(&mut expected.ready, &mut got.ready)
+                let mut waiting = Vec::new();
+                for scope in TENANTS {
+                    waiting.extend(self.waiting(scope).await?);
+                }
+                told(&expected.ready, got.ready, &waiting)
             }
             Deed::Due { from, span } => {
                 let (after, until) =
@@ -99,6 +108,7 @@ impl Pair {
             Deed::Reopen => {
                 let store = self.store.take().expect("it is open between deeds");
                 self.store = Some(h.reopen(store).await);
+                self.model.reopen();
                 Ok(())
             }
         }
@@ -111,23 +121,93 @@ impl Pair {
         let mut got = said(self.store().insert(scope, batch, self.now).await)?;
         same("inserted", &expected.items, &got.items)?;
         same_ready(&mut expected.ready, &mut got.ready)?;
-        for item in &expected.items {
+        self.note_births(&expected.items);
+        Ok(())
+    }
+
+    async fn insert_all(&mut self, scope: TenantId, births: &[Birth]) -> Result<(), String> {
+        let batch: Vec<NewTask> = births.iter().map(|birth| self.new_task(birth)).collect();
+        let model: &dyn Store = &self.model;
+        let expected = said(model.insert_all(scope, batch.clone(), self.now).await)?;
+        match (expected, said(self.store().insert_all(scope, batch, self.now).await)?) {
+            (AllInserted::Done(mut expected), AllInserted::Done(mut got)) => {
+                same("inserted", &expected.items, &got.items)?;
+                same_ready(&mut expected.ready, &mut got.ready)?;
+                self.note_births(&expected.items);
+                Ok(())
+            }
+            (expected, got) => {
+                same("inserted", &expected, &got)?;
+                self.align(scope).await
+            }
+        }
+    }
+
+    /// Brings the ids together again after a batch that was refused.
+    async fn align(&mut self, scope: TenantId) -> Result<(), String> {
+        let probe = vec![NewTask::titled("probe", self.now)];
+        let got = said(self.store().insert(scope, probe.clone(), self.now).await)?.items;
+        if let Some(Inserted::Created(task)) = got.first() {
+            self.model.next_id_is(task.id);
+        }
+        let model: &dyn Store = &self.model;
+        let expected = said(model.insert(scope, probe, self.now).await)?.items;
+        self.note_births(&expected);
+        same("inserted", &expected, &got)
+    }
+
+    async fn set_queue(
+        &mut self,
+        scope: TenantId,
+        name: u8,
+        guard: Guard,
+        setting: &Setting,
+    ) -> Result<(), String> {
+        let name = queue(QUEUES[usize::from(name)]);
+        let patch = queue_patch(setting);
+        let model: &dyn Store = &self.model;
+        let version = said(model.queue(scope, name.clone()).await)?.queue.version;
+        let if_version = match guard {
+            Guard::None => None,
+            Guard::Right => Some(version),
+            Guard::Wrong => Some(version + 1),
+        };
+        let set = model.set_queue(scope, name.clone(), if_version, patch.clone(), self.now);
+        let expected = said(set.await)?;
+        let set = self.store().set_queue(scope, name.clone(), if_version, patch, self.now);
+        match (expected, said(set.await)?) {
+            (QueueSet::Done(expected, mut ready), QueueSet::Done(got, mut told)) => {
+                same("queues", &expected, &got)?;
+                same_ready(&mut ready, &mut told)?;
+            }
+            (expected, got) => same("queues", &expected, &got)?,
+        }
+        let expected = said(model.gate(scope, name.clone(), Some("key 1".into())).await)?;
+        let got = said(self.store().gate(scope, name, Some("key 1".into())).await)?;
+        same("gates", &expected, &got)
+    }
+
+    fn note_births(&mut self, items: &[Inserted]) {
+        for item in items {
             if let Inserted::Created(task) | Inserted::Replaced { task, .. } = item {
                 self.last_id = task.id.get();
             }
         }
-        Ok(())
     }
 
     async fn sync(&mut self, scope: TenantId, sync: Sync) -> Result<(), String> {
         let model: &dyn Store = &self.model;
         let ends: Vec<_> = sync.finish.iter().map(|end| (scope, end.id, end.token)).collect();
-        let mut expected = said(model.sync(scope, sync.clone(), self.now).await)?;
-        let mut got = said(self.store().sync(scope, sync, self.now).await)?;
+        let expected = said(model.sync(scope, sync.clone(), self.now).await)?;
+        let got = said(self.store().sync(scope, sync, self.now).await)?;
         same("finished", &expected.finished, &got.finished)?;
         same("extended", &expected.extended, &got.extended)?;
         same("claimed", &expected.claimed, &got.claimed)?;
-        same_ready(&mut expected.ready, &mut got.ready)?;
+        // A store may tell of a rate though what waits is not due.
+        if let Some(later) = expected.later.iter().find(|later| !got.later.contains(later)) {
+            return Err(format!("not told: {later:?}"));
+        }
+        told(&expected.ready, got.ready, &self.waiting(scope).await?)?;
         for (end, answer) in ends.into_iter().zip(&expected.finished) {
             let known = self.leases.iter().position(|lease| *lease == end);
             if let Some(place) = known.filter(|_| *answer != Finished::NotFound) {
@@ -177,7 +257,8 @@ impl Pair {
         let model: &dyn Store = &self.model;
         let expected = said(model.delete(scope, batch.clone(), self.now).await)?;
         let got = said(self.store().delete(scope, batch, self.now).await)?;
-        same("deleted", &expected, &got)
+        same("deleted", &expected.items, &got.items)?;
+        told(&expected.ready, got.ready, &self.waiting(scope).await?)
     }
 
     /// Now and then a task that was never born.
@@ -212,6 +293,7 @@ impl Pair {
             unique: birth
                 .key
                 .map(|(key, on_conflict)| UniqueKey { key: format!("key {key}"), on_conflict }),
+            concurrency_key: birth.concurrency_key.map(|key| format!("key {key}")),
             depends_on: birth.parents.iter().map(|pick| self.id(*pick)).collect(),
             ..NewTask::titled("random", self.now.plus_seconds(birth.run_in.unwrap_or(0.0)))
         }
@@ -337,8 +419,24 @@ impl Pair {
                 counted[task.state.status as usize] += 1;
             }
             same("counts", &counted, &said(self.store().count(scope).await)?.0)?;
+            let expected = said((&self.model as &dyn Store).queues(scope, None, 100).await)?;
+            same("queues", &expected, &said(self.store().queues(scope, None, 100).await)?)?;
         }
         Ok(())
+    }
+}
+
+fn queue_patch(setting: &Setting) -> QueuePatch {
+    let usual = QueuePatch::default();
+    match setting {
+        Setting::Pause(paused) => QueuePatch { pause: Some(paused.then_some(None)), ..usual },
+        Setting::Limit(limit) => QueuePatch { concurrency_limit: Some(*limit), ..usual },
+        Setting::KeyLimit(limit) => QueuePatch { concurrency_key_limit: Some(*limit), ..usual },
+        Setting::Rate(rate) => {
+            let rate = rate.map(|(tasks, per_seconds)| RateLimit { tasks, per_seconds });
+            QueuePatch { rate_limit: Some(rate), ..usual }
+        }
+        Setting::Guard(guard) => QueuePatch { starvation_guard: Some(*guard), ..usual },
     }
 }
 
