@@ -1,7 +1,7 @@
 //! What an open transaction works on: the locked tasks, their steps, and what follows from them
 //! (counts, history, tasks that waited). The rules are `core::step`'s; rows are written in bulk.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use taskflow_core::{
     Attempt, Command, Kind, Priority, QueueName, State, Status, Step, Task, TaskId, TenantId,
@@ -12,8 +12,10 @@ use tokio_postgres::types::Type;
 
 use crate::columns::{Births, Deltas, History, States};
 use crate::error::Failure;
+use crate::gates::Gates;
 use crate::lanes::Lanes;
 use crate::listen::told;
+use crate::queues;
 use crate::rows::{self, Hot, get, hot_columns};
 use crate::session::Session;
 
@@ -54,6 +56,10 @@ pub(crate) struct Desk<'a> {
     history: BTreeMap<(TaskId, u32), Attempt>,
     /// Who waits for the tasks that were looked at.
     children: HashMap<TaskId, Vec<TaskId>>,
+    /// What lets tasks through, once it is read.
+    pub(crate) gates: Gates,
+    /// Queues in which a limit has room again.
+    freed: BTreeSet<(TenantId, QueueName)>,
 }
 
 pub(crate) const LOCK: &str = concat!(
@@ -78,6 +84,8 @@ impl<'a> Desk<'a> {
             seats: HashMap::new(),
             history: BTreeMap::new(),
             children: HashMap::new(),
+            gates: Gates::default(),
+            freed: BTreeSet::new(),
         }
     }
 
@@ -138,6 +146,18 @@ impl<'a> Desk<'a> {
             .is_some_and(|state| state.status == Status::Pending && state.blocked_by == 0)
     }
 
+    /// The tasks that this transaction looked at and that wait no more.
+    pub(crate) fn handed_out(&self) -> impl Iterator<Item = i64> {
+        let seats = self.seats.iter().filter_map(|(id, seat)| Some((id, seat.as_ref()?)));
+        seats.filter(|(_, seat)| seat.hot.state.status != Status::Pending).map(|(id, _)| id.get())
+    }
+
+    /// Whether a task waits no more, as far as this transaction is.
+    pub(crate) fn is_handed_out(&self, id: TaskId) -> bool {
+        let seat = self.seats.get(&id).and_then(Option::as_ref);
+        seat.is_some_and(|seat| seat.hot.state.status != Status::Pending)
+    }
+
     /// Notes `step` of the task `old` and everything that follows from it.
     pub(crate) async fn write(&mut self, old: &Hot, step: &Step) -> Result<(), Failure> {
         if !step.changed {
@@ -180,6 +200,36 @@ impl<'a> Desk<'a> {
         } else if !(waited && was.run_at == is.run_at) {
             self.tell(old, is.run_at);
         }
+        if was.lease.is_some() && is.lease.is_none() {
+            self.lease_ends(old);
+        }
+    }
+
+    /// Those who wait for a limit may ask again.
+    pub(crate) fn lease_ends(&mut self, of: &Hot) {
+        if self.lanes.gates.is_limited(self.tenant, &of.queue) {
+            self.freed.insert((self.tenant, of.queue.clone()));
+        }
+    }
+
+    /// Tells what waits in the queues where a limit has room again, a tenant each.
+    pub(crate) async fn tell_freed(&mut self) -> Result<Vec<(TenantId, Ready)>, Failure> {
+        if self.freed.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.write_down().await?;
+        let mut free = Vec::new();
+        for (tenant, queue) in std::mem::take(&mut self.freed) {
+            let waiting = queues::waiting(self.session, tenant, &queue).await?;
+            free.extend(waiting.into_iter().map(|ready| (tenant, ready)));
+        }
+        self.told.extend(free.iter().cloned());
+        Ok(free)
+    }
+
+    /// Lets every node know of what waits, without a change of it.
+    pub(crate) fn announce(&mut self, ready: &[Ready]) {
+        self.told.extend(ready.iter().map(|ready| (self.tenant, ready.clone())));
     }
 
     /// Notes that a task waits from `run_at` on.

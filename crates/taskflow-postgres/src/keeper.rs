@@ -12,6 +12,7 @@ use tokio_postgres::types::Type;
 use crate::clock::DatabaseClock;
 use crate::connect::Pool;
 use crate::error::{Failure, chain};
+use crate::gates::Gates;
 use crate::lanes::Lanes;
 use crate::rows::get;
 use crate::session::{Param, Session};
@@ -112,18 +113,25 @@ impl Keeper {
         let looked = self.look(session, round).await;
         let folded = fold(session, round).await;
         let known = self.know_own(session).await;
+        let gates = self.know_gates(session).await;
         let timed = match round.tick.is_multiple_of(CLOCK_TICKS) {
             true => self.clock.look(session).await,
             false => Ok(()),
         };
         round.tick = round.tick.wrapping_add(1);
-        looked.and(folded).and(known).and(timed)
+        looked.and(folded).and(known).and(gates).and(timed)
     }
 
     async fn know_own(&self, session: &Session) -> Result<(), Failure> {
         let sql = "SELECT pid FROM pg_stat_activity WHERE application_name = $1";
         let rows = session.query(sql, &[(&self.name, Type::TEXT)]).await?;
         *self.own.lock() = rows.iter().map(|row| get(row, 0)).collect::<Result<_, _>>()?;
+        Ok(())
+    }
+
+    /// Another node may have set a limit.
+    async fn know_gates(&self, session: &Session) -> Result<(), Failure> {
+        self.lanes.gates.see(Gates::read(session).await?.iter());
         Ok(())
     }
 

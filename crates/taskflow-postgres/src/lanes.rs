@@ -12,6 +12,7 @@ use taskflow_store::{Claim, Ready};
 use tokio_postgres::types::Type;
 
 use crate::error::Failure;
+use crate::gates::Watched;
 use crate::rows::{self, get};
 use crate::session::{Param, Session};
 
@@ -81,14 +82,32 @@ pub(crate) struct Lanes {
     everywhere: AtomicU64,
     /// Whether other nodes are heard.
     heard: AtomicBool,
+    /// What is known of gates between transactions.
+    pub(crate) gates: Watched,
 }
 
 /// Where one claim looks: an array a column, for the statement.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Places {
     pub(crate) queue: Vec<String>,
     pub(crate) kind: Vec<String>,
     pub(crate) floors: [Vec<i64>; 4],
+}
+
+impl Places {
+    /// The places whose queue `keep` takes.
+    pub(crate) fn keep(&mut self, mut keep: impl FnMut(&str) -> bool) {
+        let kept: Vec<bool> = self.queue.iter().map(|queue| keep(queue)).collect();
+        let of = |at: &mut dyn Iterator<Item = bool>| at.next().unwrap_or(false);
+        let mut at = kept.iter().copied();
+        self.queue.retain(|_| of(&mut at));
+        let mut at = kept.iter().copied();
+        self.kind.retain(|_| of(&mut at));
+        for floors in &mut self.floors {
+            let mut at = kept.iter().copied();
+            floors.retain(|_| of(&mut at));
+        }
+    }
 }
 
 impl Lanes {

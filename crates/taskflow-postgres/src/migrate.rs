@@ -10,6 +10,7 @@ use crate::error::OpenError;
 const STEPS: &[(&str, &str)] = &[
     ("V1__tasks", include_str!("../migrations/0001_tasks.sql")),
     ("V2__walks", include_str!("../migrations/0002_walks.sql")),
+    ("V3__queues", include_str!("../migrations/0003_queues.sql")),
 ];
 
 /// The newest schema that this program knows.

@@ -5,14 +5,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use taskflow_core::{NewTask, Task, TaskId, TenantId, Timestamp};
+use taskflow_core::{NewTask, QueueName, QueuePatch, Task, TaskId, TenantId, Timestamp};
 use taskflow_store::{
-    AllInserted, Answers, Claim, Delete, Deleted, Edit, Edited, Expired, Inserted, Ready, Sync,
-    Synced,
+    AllInserted, Answers, Claim, Delete, Deleted, Edit, Edited, Expired, Inserted, QueueSet, Ready,
+    Sync, Synced,
 };
 
 use crate::desk::Desk;
 use crate::error::Failure;
+use crate::gates::Gates;
 use crate::lanes::Lanes;
 use crate::session::Session;
 use crate::tasks;
@@ -144,7 +145,13 @@ impl Room for Works {
         let ids: BTreeSet<TaskId> = ids.collect();
         let ids: Vec<TaskId> = ids.into_iter().collect();
         let mut desk = Desk::new(session, &self.lanes);
-        desk.begin(&ids).await?;
+        if orders.iter().any(|order| order.sync.claim.is_some()) {
+            let ((), gates) = tokio::try_join!(desk.begin(&ids), Gates::read(session))?;
+            self.lanes.gates.see(gates.iter());
+            desk.gates = gates;
+        } else {
+            desk.begin(&ids).await?;
+        }
         let mut answers = Vec::with_capacity(orders.len());
         let mut claims: Vec<(usize, TenantId, Claim)> = Vec::new();
         let mut freed = Vec::with_capacity(orders.len());
@@ -170,19 +177,44 @@ impl Room for Works {
             let Some(&first) = places.first() else { continue };
             desk.tenant = orders[first].tenant;
             desk.now = places.iter().map(|at| orders[*at].now).max().unwrap_or(desk.now);
-            let handed = desk.claim(&wishes).await?;
+            let (handed, later) = desk.claim(&wishes).await?;
             for (at, claimed) in places.iter().zip(handed) {
                 answers[*at].claimed = claimed;
+                answers[*at].later.clone_from(&later);
             }
             freed[first].append(&mut desk.ready);
         }
         // What was handed out again, or ended on the way, waits for nobody.
         freed.iter_mut().for_each(|freed| freed.retain(|id, _| desk.waits(*id)));
+        let room = desk.tell_freed().await?;
+        desk.gates.write(session).await?;
         desk.commit().await?;
         for (answer, freed) in answers.iter_mut().zip(freed) {
             answer.ready = freed.into_values().collect();
         }
+        let tenants = orders.iter().map(|order| Some(order.tenant));
+        share(room, tenants, |at, ready| add(&mut answers[at].ready, ready));
         Ok(answers)
+    }
+}
+
+/// Gives each of `room` to the first order of its tenant; an order without one takes all.
+fn share(
+    room: Vec<(TenantId, Ready)>,
+    tenants: impl Iterator<Item = Option<TenantId>>,
+    mut tell: impl FnMut(usize, Ready),
+) {
+    let tenants: Vec<Option<TenantId>> = tenants.collect();
+    for (tenant, ready) in room {
+        if let Some(at) = tenants.iter().position(|of| of.is_none_or(|of| of == tenant)) {
+            tell(at, ready);
+        }
+    }
+}
+
+fn add(told: &mut Vec<Ready>, ready: Ready) {
+    if !told.contains(&ready) {
+        told.push(ready);
     }
 }
 
@@ -201,6 +233,7 @@ pub(crate) enum What {
     Delete(Vec<Delete>),
     /// How many, and from which instant on.
     Expire(u32, i64),
+    SetQueue(QueueName, Option<u64>, Box<QueuePatch>),
 }
 
 /// The answers to a [`Change`].
@@ -209,6 +242,19 @@ pub(crate) enum Changed {
     Edited(Answers<Edited>),
     Deleted(Answers<Deleted>),
     Expired(Answers<Expired>),
+    QueueSet(QueueSet),
+}
+
+impl Changed {
+    fn ready(&mut self) -> Option<&mut Vec<Ready>> {
+        match self {
+            Self::Edited(answers) => Some(&mut answers.ready),
+            Self::Deleted(answers) => Some(&mut answers.ready),
+            Self::Expired(answers) => Some(&mut answers.ready),
+            Self::QueueSet(QueueSet::Done(_, ready)) => Some(ready),
+            Self::QueueSet(_) => None,
+        }
+    }
 }
 
 /// The room of changes.
@@ -231,7 +277,16 @@ impl Room for Changes {
             (desk.tenant, desk.now) = (order.tenant, order.now);
             answers.push(change(&mut desk, &order.what).await?);
         }
+        let room = desk.tell_freed().await?;
         desk.commit().await?;
+        // Expiry goes over all tenants.
+        let tenants =
+            orders.iter().map(|o| (!matches!(o.what, What::Expire(..))).then_some(o.tenant));
+        share(room, tenants, |at, ready| {
+            if let Some(told) = answers[at].ready() {
+                add(told, ready);
+            }
+        });
         Ok(answers)
     }
 }
@@ -252,6 +307,9 @@ async fn change(desk: &mut Desk<'_>, what: &What) -> Result<Changed, Failure> {
             }
             Changed::Deleted(Answers { items, ready: ready(desk) })
         }
+        What::SetQueue(name, if_version, patch) => {
+            Changed::QueueSet(desk.set_queue(name, *if_version, patch).await?)
+        }
         What::Expire(limit, from) => {
             let items = desk.expire(*limit, *from).await?;
             Changed::Expired(Answers { items, ready: ready(desk) })
@@ -263,6 +321,6 @@ fn changed_ids(change: &Change) -> Vec<TaskId> {
     match &change.what {
         What::Edit(batch) => batch.iter().map(|edit| edit.id).collect(),
         What::Delete(batch) => batch.iter().map(|delete| delete.id).collect(),
-        What::Expire(..) => Vec::new(),
+        What::Expire(..) | What::SetQueue(..) => Vec::new(),
     }
 }

@@ -8,11 +8,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use taskflow_core::{Attempt, Clock, NewTask, Task, TaskId, TenantId, Timestamp};
+use taskflow_core::{
+    Attempt, Clock, NewTask, QueueName, QueuePatch, Task, TaskId, TenantId, Timestamp,
+};
 use taskflow_store::batcher::{self, Batcher};
 use taskflow_store::{
-    AllInserted, Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Health, Hints,
-    Inserted, Page, Store, StoreError, Sync, Synced, TaskStore, WorkStore, weight,
+    AllInserted, Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, GateView, Health,
+    Hints, Inserted, Page, QueueSet, QueueStore, QueueView, Store, StoreError, Sync, Synced,
+    TaskStore, WorkStore, weight,
 };
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
@@ -27,7 +30,7 @@ use crate::options::{Options, PoolMode};
 use crate::orders::{Change, Changed, Changes, Insert, Inserts, What, Work, Works};
 use crate::rows::get;
 use crate::session::Session;
-use crate::{migrate, spawn, tasks, work, writer};
+use crate::{migrate, queues, spawn, tasks, work, writer};
 
 /// The store on one PostgreSQL database. Dropping it carries out what waits and closes its connections.
 pub struct PostgresStore {
@@ -365,6 +368,60 @@ impl WorkStore for PostgresStore {
         self.read(move |session| {
             let lanes = Arc::clone(&lanes);
             async move { work::due(&session, &lanes, after, until).await }
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl QueueStore for PostgresStore {
+    async fn queues(
+        &self,
+        scope: TenantId,
+        after: Option<QueueName>,
+        limit: u32,
+    ) -> Result<Vec<QueueView>, StoreError> {
+        self.read(|session| {
+            let after = after.clone();
+            async move { queues::page(&session, scope, after.as_ref(), limit).await }
+        })
+        .await
+    }
+
+    async fn queue(&self, scope: TenantId, name: QueueName) -> Result<QueueView, StoreError> {
+        let views = self.read(|session| {
+            let name = [name.clone()];
+            async move { queues::views(&session, scope, &name).await }
+        });
+        let one = views.await?.pop();
+        one.ok_or_else(|| StoreError::Corrupt("an answer is missing".into()))
+    }
+
+    async fn set_queue(
+        &self,
+        scope: TenantId,
+        name: QueueName,
+        if_version: Option<u64>,
+        patch: QueuePatch,
+        now: Timestamp,
+    ) -> Result<QueueSet, StoreError> {
+        let what = What::SetQueue(name, if_version, Box::new(patch));
+        let change = Change { tenant: scope, now, what };
+        match self.changes.submit(change, weight::TASK_BYTES).await? {
+            Changed::QueueSet(set) => Ok(set),
+            _ => mixed_up(),
+        }
+    }
+
+    async fn gate(
+        &self,
+        scope: TenantId,
+        name: QueueName,
+        key: Option<String>,
+    ) -> Result<GateView, StoreError> {
+        self.read(|session| {
+            let (name, key) = (name.clone(), key.clone());
+            async move { queues::view(&session, scope, &name, key.as_deref()).await }
         })
         .await
     }

@@ -272,6 +272,9 @@ impl Desk<'_> {
         self.session.query("DELETE FROM taskflow.attempts WHERE task = $1", &one).await?;
         self.session.query("DELETE FROM taskflow.tasks WHERE id = $1", &one).await?;
         self.count(&hot, hot.state.status, -1);
+        if hot.state.lease.is_some() {
+            self.lease_ends(&hot);
+        }
         self.gone(hot.id);
         Ok(Deleted::Done)
     }

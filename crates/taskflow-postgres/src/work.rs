@@ -1,10 +1,12 @@
 //! The room of work: claims, finishes, heartbeats, expiry and what comes due.
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use taskflow_core::limits::{CLAIM_BYTES_MAX, SWEEP_MAX};
 use taskflow_core::{
-    Command, Illegal, Json, LeaseToken, Priority, Status, Task, TaskId, TenantId, Timestamp, step,
+    Barred, Command, Illegal, Json, LeaseToken, Priority, QueueName, Status, Task, TaskId,
+    TenantId, Timestamp, step,
 };
 use taskflow_store::{
     Claim, Claimed, Due, Expired, Extend, Extended, FinishTask, Finished, Ready, Receipt,
@@ -13,6 +15,7 @@ use tokio_postgres::types::Type;
 
 use crate::desk::Desk;
 use crate::error::Failure;
+use crate::keyed;
 use crate::lanes::Places;
 use crate::rows::{self, Hot, get, hot_columns, small, task_columns};
 use crate::session::{Param, Session};
@@ -63,38 +66,123 @@ impl Desk<'_> {
     /// Hands out tasks by priority, then `run_at`, then id, to claims that wish the same. A task that
     /// cannot start any more is ended on the way, so it looks again until nothing is left or the
     /// hands are full.
-    pub(crate) async fn claim(&mut self, claims: &[&Claim]) -> Result<Vec<Vec<Claimed>>, Failure> {
+    pub(crate) async fn claim(&mut self, claims: &[&Claim]) -> Result<Handed, Failure> {
         let mut hands: Vec<Hand<'_>> = claims.iter().map(|claim| Hand::of(claim)).collect();
-        let Some(first) = claims.first() else { return Ok(Vec::new()) };
-        let places = self.lanes.places(self.tenant, first, self.now);
+        let Some(first) = claims.first() else { return Ok(Handed::default()) };
+        let mut places = self.lanes.places(self.tenant, first, self.now);
+        let queues = self.count_leases(&places).await?;
         let mut window = WINDOW;
         // The largest payloads make the first round as heavy as one answer may be a few times over.
         let mut round = ROUND;
-        while !places.queue.is_empty() {
+        loop {
+            places.keep(|queue| self.is_open(queue));
             let wanted: usize = hands.iter().map(Hand::wants).sum();
-            if wanted == 0 {
+            if wanted == 0 || places.queue.is_empty() {
                 break;
             }
             self.write_down().await?;
             let wanted = wanted.min(round);
-            let Found { tasks, full } = candidates(self, &places, wanted, window).await?;
-            let (many, mut progress) = (tasks.len(), false);
+            let keys = self.gates.full_keys(self.tenant);
+            let mut found = candidates(self, &places, &keys, wanted, window).await?;
+            if found.tasks.len() < wanted && found.full && !keys.0.is_empty() {
+                // The tasks of full keys stand in front, however many they are.
+                let far = keyed::candidates(self, &places, &keys, wanted).await?;
+                found.add(far, wanted);
+            }
+            let Found { tasks, full } = found;
+            let (many, mut progress, mut refused) = (tasks.len(), false, false);
             let bytes: usize = tasks.iter().map(size).sum();
             for task in tasks {
+                progress |= self.guard(&task, &places, &keys, &mut hands).await?;
                 let Some(hand) = hands.iter_mut().find(|hand| hand.wants() > 0) else { break };
-                progress |= self.hand_out(task, hand).await?;
+                let lets = self.lets_through(&task);
+                refused |= !lets;
+                // The guard may have handed it out already.
+                if lets && !self.is_handed_out(task.id) {
+                    progress |= self.hand_out(task, hand).await?;
+                }
             }
             let ended = hands.iter().any(|hand| hand.ended > 0);
             if many < wanted && full && window < WINDOW_MAX {
                 // Others hold what stands first; there may be more behind it.
                 window *= 8;
-            } else if !progress || (many < wanted && !ended) {
+            } else if !progress || (many < wanted && !ended && !refused) {
                 // Fewer than were looked for: there are no more.
                 break;
             }
             round = (CLAIM_BYTES_MAX / (bytes / many.max(1)).max(1)).clamp(ROUND, usize::MAX);
         }
-        Ok(hands.into_iter().map(|hand| hand.claimed).collect())
+        let later = self.later(&queues);
+        Ok((hands.into_iter().map(|hand| hand.claimed).collect(), later))
+    }
+
+    /// Locks and counts the gates of these places; their queues.
+    async fn count_leases(&mut self, places: &Places) -> Result<BTreeSet<QueueName>, Failure> {
+        let mut queues = BTreeSet::new();
+        if self.gates.iter().next().is_none() {
+            return Ok(queues);
+        }
+        for ((tenant, queue), _) in self.gates.iter() {
+            if *tenant == self.tenant && places.queue.iter().any(|name| name == queue.as_str()) {
+                queues.insert(queue.clone());
+            }
+        }
+        if queues.is_empty() {
+            return Ok(queues);
+        }
+        // What this transaction finished has no lease any more.
+        self.write_down().await?;
+        let keys = queues.iter().map(|queue| (self.tenant, queue.clone())).collect();
+        self.gates.count(self.session, &keys).await?;
+        Ok(queues)
+    }
+
+    /// Queues whose rate lets nothing more through, and until when.
+    fn later(&self, queues: &BTreeSet<QueueName>) -> Vec<(QueueName, Timestamp)> {
+        let barred = |queue: &QueueName| match self.gates.get(self.tenant, queue)?.barred(self.now)
+        {
+            Some(Barred::Rate(at)) => Some((queue.clone(), at)),
+            _ => None,
+        };
+        queues.iter().filter_map(barred).collect()
+    }
+
+    fn is_open(&self, queue: &str) -> bool {
+        let gate = QueueName::parse(queue).ok();
+        let gate = gate.and_then(|queue| self.gates.get(self.tenant, &queue));
+        gate.is_none_or(|gate| gate.barred(self.now).is_none())
+    }
+
+    fn lets_through(&self, task: &Task) -> bool {
+        self.gates.get(self.tenant, &task.queue).is_none_or(|gate| {
+            gate.barred(self.now).or(gate.barred_key(task.concurrency_key.as_deref())).is_none()
+        })
+    }
+
+    /// Hands out the oldest ready task of a task's queue when it is its turn.
+    async fn guard(
+        &mut self,
+        task: &Task,
+        places: &Places,
+        keys: &FullKeys,
+        hands: &mut [Hand<'_>],
+    ) -> Result<bool, Failure> {
+        let mut progress = false;
+        let mut passed = Vec::new();
+        while self.lets_through(task)
+            && !self.is_handed_out(task.id)
+            && self.gates.is_guard_turn(&self.lanes.gates, self.tenant, &task.queue)
+        {
+            let Some(hand) = hands.iter_mut().find(|hand| hand.wants() > 0) else { break };
+            let handed: Vec<i64> = self.handed_out().chain(passed.iter().copied()).collect();
+            let oldest = oldest(self, places, task.queue.as_str(), keys, &handed).await?;
+            let Some(oldest) = oldest else { break };
+            passed.push(oldest.id.get());
+            if self.lets_through(&oldest) {
+                progress |= self.hand_out(oldest, hand).await?;
+            }
+        }
+        Ok(progress)
     }
 
     /// Hands one locked task out, or ends it when it may not start any more.
@@ -109,6 +197,9 @@ impl Desk<'_> {
         };
         if let Ok(step) = step(hot.id, &hot.terms, &hot.state, command, self.now) {
             self.write(&hot, &step).await?;
+            let of = (self.tenant, &task.queue);
+            self.gates.take(of, task.concurrency_key.as_deref(), self.now);
+            self.lanes.gates.started(self.tenant, &task.queue);
             task.state = step.state;
             hand.bytes += size(&task);
             hand.tokens.next();
@@ -200,7 +291,21 @@ const ROUND: usize = 128;
 /// themselves, locked in order with a second look at whether they still wait (`status + 0` keeps the
 /// planner from walking all waiting tasks by another index when its statistics are old). Every row
 /// tells too whether any walk ended by its limit; without a task there is one row of that alone.
-pub(crate) static CLAIM: LazyLock<String> = LazyLock::new(|| {
+pub(crate) static CLAIM: LazyLock<String> = LazyLock::new(|| claim_sql(""));
+
+/// The same without the tasks of full keys.
+pub(crate) static CLAIM_KEYED: LazyLock<String> = LazyLock::new(|| claim_sql(&not_full(11)));
+
+/// That a task's `concurrency_key` is not among the queues and keys of two parameters.
+fn not_full(first: usize) -> String {
+    format!(
+        "AND (concurrency_key IS NULL OR (queue, concurrency_key) NOT IN \
+         (SELECT * FROM unnest(${first}::text[], ${}::text[])))",
+        first + 1
+    )
+}
+
+fn claim_sql(not_full: &str) -> String {
     let columns = task_columns!();
     let mut with = Vec::new();
     let mut taken = String::from("0");
@@ -217,7 +322,7 @@ pub(crate) static CLAIM: LazyLock<String> = LazyLock::new(|| {
              ORDER BY w.run_at, w.id LIMIT CASE WHEN {taken} < $5 THEN $6 ELSE 0 END), \
              p{priority} AS MATERIALIZED (SELECT {columns} FROM taskflow.tasks \
              WHERE id = ANY(ARRAY(SELECT id FROM w{priority})) \
-             AND status + 0 = 0 AND blocked_by = 0 AND run_at <= $4 \
+             AND status + 0 = 0 AND blocked_by = 0 AND run_at <= $4 {not_full} \
              ORDER BY run_at, id LIMIT greatest($5 - ({taken}), 0) FOR UPDATE SKIP LOCKED)"
         ));
         taken = format!("{taken} + (SELECT count(*) FROM p{priority})");
@@ -232,24 +337,102 @@ pub(crate) static CLAIM: LazyLock<String> = LazyLock::new(|| {
         all.join(" UNION ALL "),
         full.join(" OR ")
     )
+}
+
+/// Locks the oldest ready task of some lanes whatever its priority.
+pub(crate) static OLDEST: LazyLock<String> = LazyLock::new(|| {
+    let lane = |priority: usize| {
+        format!(
+            "SELECT w.id, w.run_at FROM unnest($2::text[], $3::text[], ${}::int8[]) \
+             AS l(queue, kind, floor) CROSS JOIN LATERAL (SELECT id, run_at FROM taskflow.tasks \
+             WHERE tenant = $1 AND queue = l.queue AND kind = l.kind AND priority = {priority} \
+             AND status = 0 AND blocked_by = 0 AND run_at <= $4 AND run_at >= l.floor \
+             ORDER BY run_at, id LIMIT $5) AS w",
+            8 + priority
+        )
+    };
+    let lanes: Vec<String> = (0..4).map(lane).collect();
+    format!(
+        "WITH w AS MATERIALIZED ({}) SELECT {} FROM taskflow.tasks \
+         WHERE id = ANY(ARRAY(SELECT id FROM w ORDER BY run_at, id LIMIT $5)) AND status + 0 = 0 \
+         AND blocked_by = 0 AND run_at <= $4 AND id <> ALL($12::int8[]) {} \
+         ORDER BY run_at, id LIMIT 1 FOR UPDATE SKIP LOCKED",
+        lanes.join(" UNION ALL "),
+        task_columns!(),
+        not_full(6)
+    )
 });
 
+async fn oldest(
+    desk: &Desk<'_>,
+    places: &Places,
+    queue: &str,
+    (full_queues, full_keys): &FullKeys,
+    handed: &[i64],
+) -> Result<Option<Task>, Failure> {
+    let mut own = places.clone();
+    own.keep(|of| of == queue);
+    let window = 16 + i64::try_from(handed.len()).unwrap_or(i64::MAX / 2);
+    let params: [Param<'_>; 12] = [
+        (&desk.tenant.0, Type::INT8),
+        (&own.queue, Type::TEXT_ARRAY),
+        (&own.kind, Type::TEXT_ARRAY),
+        (&desk.now.micros(), Type::INT8),
+        (&window, Type::INT8),
+        (full_queues, Type::TEXT_ARRAY),
+        (full_keys, Type::TEXT_ARRAY),
+        (&own.floors[0], Type::INT8_ARRAY),
+        (&own.floors[1], Type::INT8_ARRAY),
+        (&own.floors[2], Type::INT8_ARRAY),
+        (&own.floors[3], Type::INT8_ARRAY),
+        (&handed, Type::INT8_ARRAY),
+    ];
+    let rows = desk.session.query(&OLDEST, &params).await?;
+    rows.first().map(rows::task).transpose()
+}
+
 /// What a look for work found.
-struct Found {
+pub(crate) struct Found {
     /// Locked, in the order of their turn.
     tasks: Vec<Task>,
     /// A walk ended by its limit: more may wait behind.
     full: bool,
 }
 
+impl Found {
+    /// Adds what stands further behind.
+    fn add(&mut self, more: Vec<Task>, wanted: usize) {
+        for task in more {
+            if !self.tasks.iter().any(|known| known.id == task.id) {
+                self.tasks.push(task);
+            }
+        }
+        sort(&mut self.tasks);
+        self.tasks.truncate(wanted);
+    }
+}
+
+/// Queues and their full keys, a column each.
+pub(crate) type FullKeys = (Vec<String>, Vec<String>);
+
+/// What claims got, and the queues whose rate held more back.
+type Handed = (Vec<Vec<Claimed>>, Vec<(QueueName, Timestamp)>);
+
+fn sort(tasks: &mut [Task]) {
+    tasks.sort_unstable_by_key(|task: &Task| {
+        (std::cmp::Reverse(small(task.priority.number())), task.state.run_at, task.id)
+    });
+}
+
 async fn candidates(
     desk: &Desk<'_>,
     places: &Places,
+    (full_queues, full_keys): &FullKeys,
     wanted: usize,
     window: i64,
 ) -> Result<Found, Failure> {
     let wanted = i64::try_from(wanted).unwrap_or(i64::MAX);
-    let params: [Param<'_>; 10] = [
+    let params: [Param<'_>; 12] = [
         (&desk.tenant.0, Type::INT8),
         (&places.queue, Type::TEXT_ARRAY),
         (&places.kind, Type::TEXT_ARRAY),
@@ -260,8 +443,13 @@ async fn candidates(
         (&places.floors[1], Type::INT8_ARRAY),
         (&places.floors[2], Type::INT8_ARRAY),
         (&places.floors[3], Type::INT8_ARRAY),
+        (full_queues, Type::TEXT_ARRAY),
+        (full_keys, Type::TEXT_ARRAY),
     ];
-    let rows = desk.session.query(&CLAIM, &params).await?;
+    let rows = match full_keys.is_empty() {
+        true => desk.session.query(&CLAIM, &params[..10]).await?,
+        false => desk.session.query(&CLAIM_KEYED, &params).await?,
+    };
     let full = rows.first().map_or(Ok(false), |row| get(row, row.len() - 1))?;
     let mut tasks = Vec::with_capacity(rows.len());
     for row in &rows {
@@ -269,9 +457,7 @@ async fn candidates(
             tasks.push(rows::task(row)?);
         }
     }
-    tasks.sort_unstable_by_key(|task: &Task| {
-        (std::cmp::Reverse(small(task.priority.number())), task.state.run_at, task.id)
-    });
+    sort(&mut tasks);
     Ok(Found { tasks, full })
 }
 
