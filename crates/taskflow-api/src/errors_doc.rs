@@ -36,7 +36,7 @@ Every refusal is a problem document (RFC 9457), `application/problem+json`:
 - `detail` is for people and may change.
 - `type` is a path on the same server; it shows this page's line about the code.
 - `request_id` is also in the header `X-Request-Id`, and in the log line when the server is at fault.
-- `errors` lists fields at fault: `pointer` (JSON pointer into the body, `?name` for a query parameter, `/task_id` or `/worker` for what a path names), `code`, `message`.
+- `errors` lists fields at fault: `pointer` (JSON pointer into the body, `?name` for a query parameter, `/task_id`, `/worker` or `/queue` for what a path names), `code`, `message`.
 - `task_id` is the other task in a conflict; `allowed` lists the statuses that could be set instead.
 
 What a status says about repeating the same request:

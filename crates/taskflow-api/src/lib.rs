@@ -57,6 +57,7 @@ fn keyed() -> ApiRouter<ApiState> {
     v1::tasks::router()
         .merge(v1::bulk::router())
         .merge(v1::turn::router())
+        .merge(v1::queues::router())
         .merge(v1::explain::router())
         .merge(v1::work::router())
 }

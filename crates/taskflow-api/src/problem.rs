@@ -44,7 +44,7 @@ pub const CODES: &[(&str, StatusCode, &str, &str)] = &[
         "Unauthorized",
         "The API key is missing or wrong. Send it as `X-API-Key`.",
     ),
-    ("not-found", StatusCode::NOT_FOUND, "Not found", "There is no such task, or no such path."),
+    ("not-found", StatusCode::NOT_FOUND, "Not found", "There is no such task, queue or path."),
     (
         "method-not-allowed",
         StatusCode::METHOD_NOT_ALLOWED,
@@ -91,7 +91,7 @@ pub const CODES: &[(&str, StatusCode, &str, &str)] = &[
         "stale-version",
         StatusCode::PRECONDITION_FAILED,
         "Stale version",
-        "The task changed since: `If-Match` does not name its version. Read it again.",
+        "The task or queue changed since: `If-Match` does not name its version. Read it again.",
     ),
     (
         "body-too-large",
@@ -116,6 +116,12 @@ pub const CODES: &[(&str, StatusCode, &str, &str)] = &[
         StatusCode::UNPROCESSABLE_ENTITY,
         "Invalid input",
         "The input breaks rules; `errors` lists each field with its rule.",
+    ),
+    (
+        "too-many-queues",
+        StatusCode::CONFLICT,
+        "Too many queues",
+        "1000 queues have settings of their own, and each claim reads them. Queues without settings are not limited.",
     ),
     (
         "page-too-large",
@@ -215,7 +221,7 @@ pub struct ProblemBody<'a> {
 #[derive(Debug, Serialize, JsonSchema)]
 struct ProblemField<'a> {
     /// JSON pointer (RFC 6901) into the body, `?name` for a query parameter, or
-    /// `/task_id` or `/worker` for what a path names.
+    /// `/task_id`, `/worker` or `/queue` for what a path names.
     pointer: &'a str,
     /// A stable word.
     code: &'a str,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use sha2::{Digest, Sha256};
 use taskflow_core::Clock;
-use taskflow_service::{Services, readiness::Probe, tasks::Tasks, work::Work};
+use taskflow_service::{Services, queues::Queues, readiness::Probe, tasks::Tasks, work::Work};
 
 /// How the API calls itself and who may use it.
 #[derive(Debug, Clone)]
@@ -84,6 +84,12 @@ impl FromRef<ApiState> for Tasks {
 impl FromRef<ApiState> for Work {
     fn from_ref(state: &ApiState) -> Self {
         state.0.services.work.clone()
+    }
+}
+
+impl FromRef<ApiState> for Queues {
+    fn from_ref(state: &ApiState) -> Self {
+        state.0.services.queues.clone()
     }
 }
 

@@ -1,13 +1,15 @@
 //! Why a task is not running, in words: every reason that holds, the object behind it, and what would
 //! end it. It looks nothing up; whoever asks brings what stands around the task.
 
+use crate::gate::Barred;
 use crate::name::Kind;
+use crate::queue::{Pause, RateLimit, Settings};
 use crate::status::Status;
 use crate::task::{Task, TaskId};
 use crate::time::Timestamp;
 
 /// What stands around a task.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Around {
     /// The tasks of `depends_on` that are still there, with their statuses.
     pub parents: Vec<(TaskId, Status)>,
@@ -17,6 +19,16 @@ pub struct Around {
     pub more: bool,
     /// Whether a worker waits on this node that would take it.
     pub wanted: bool,
+    /// What its queue does not let through.
+    pub barred: Vec<Barred>,
+    /// The pause of its queue.
+    pub pause: Option<Pause>,
+    /// The settings of its queue.
+    pub settings: Option<Settings>,
+    /// Some tasks of its queue that have a lease.
+    pub holders: Vec<TaskId>,
+    /// Some tasks of its queue and `concurrency_key` that have a lease.
+    pub key_holders: Vec<TaskId>,
 }
 
 /// One reason.
@@ -67,6 +79,7 @@ fn pending(task: &Task, around: &Around, now: Timestamp) -> Vec<Reason> {
     if task.state.run_at > now {
         reasons.push(waiting(task));
     }
+    reasons.extend(around.barred.iter().map(|barred| at_gate(*barred, task, around)));
     if task.kind.as_str() == Kind::MANUAL {
         let reason = Reason::new("manual", "its kind is manual: people work on it, no worker does");
         reasons.push(reason.ends("somebody sets its status with PUT"));
@@ -75,6 +88,60 @@ fn pending(task: &Task, around: &Around, now: Timestamp) -> Vec<Reason> {
         reasons.push(in_line(task, around));
     }
     reasons
+}
+
+fn at_gate(barred: Barred, task: &Task, around: &Around) -> Reason {
+    let queue = &task.queue;
+    let settings = around.settings.clone().unwrap_or_default();
+    match barred {
+        Barred::Paused => {
+            let pause = around.pause.as_ref();
+            let since = pause.map_or_else(String::new, |p| format!(" since {}", p.since));
+            let why = pause.and_then(|p| p.reason.as_deref());
+            let why = why.map_or_else(String::new, |why| format!(" ({why})"));
+            Reason::new("paused", format!("queue {queue} is paused{since}{why}"))
+                .ends("somebody resumes the queue")
+        }
+        Barred::Full => {
+            let limit = settings.concurrency_limit.unwrap_or(0);
+            let detail = format!(
+                "queue {queue} lets {limit} tasks run at once, and as many do: {}",
+                some(&around.holders)
+            );
+            let reason = Reason::new("queue-limit", detail)
+                .ends("one of them ends, or the queue's concurrency_limit is raised");
+            Reason { tasks: around.holders.clone(), ..reason }
+        }
+        Barred::KeyFull => {
+            let limit = settings.concurrency_key_limit.unwrap_or(0);
+            let key = task.concurrency_key.as_deref().unwrap_or_default();
+            let detail = format!(
+                "queue {queue} lets {limit} tasks of concurrency_key {key:?} run at once, and as many \
+                 do: {}",
+                some(&around.key_holders)
+            );
+            let reason = Reason::new("key-limit", detail)
+                .ends("one of them ends, or the queue's concurrency_key_limit is raised");
+            Reason { tasks: around.key_holders.clone(), ..reason }
+        }
+        Barred::Rate(at) => {
+            let detail = settings.rate_limit.map_or_else(String::new, |rate| {
+                let RateLimit { tasks, per_seconds } = rate;
+                format!(
+                    "queue {queue} lets {tasks} tasks start in {per_seconds} seconds, and as many did"
+                )
+            });
+            Reason::new("rate-limit", detail)
+                .ends("the span passes, or the queue's rate_limit is raised")
+                .until(at)
+        }
+    }
+}
+
+/// The first holders in words.
+fn some(holders: &[TaskId]) -> String {
+    let first: Vec<String> = holders.iter().map(|id| format!("task {id}")).collect();
+    first.join(", ")
 }
 
 fn blocked(task: &Task, around: &Around) -> Reason {

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use async_trait::async_trait;
 use taskflow_core::{State, TaskId, TenantId};
 use taskflow_store::StoreError;
-use taskflow_store::moving::{BATCH_BYTES_MAX, MoveFrom, MoveTo, Whole};
+use taskflow_store::moving::{BATCH_BYTES_MAX, MoveFrom, MoveTo, OwnQueue, Whole};
 use tokio_postgres::types::Type;
 
 use crate::columns::{Births, Deltas, History, States};
@@ -16,7 +16,7 @@ use crate::lanes::Lanes;
 use crate::options::Options;
 use crate::rows::{self, get, small, task_columns};
 use crate::session::{Param, Session};
-use crate::{migrate, tasks};
+use crate::{migrate, queues, tasks};
 
 /// A database that is filled. What was loaded is kept by `commit` and by nothing else.
 pub struct Target(Session);
@@ -43,6 +43,10 @@ impl MoveFrom for Target {
         dump(&self.0, after, limit).await.map_err(failed)
     }
 
+    async fn queues(&self) -> Result<Vec<OwnQueue>, StoreError> {
+        queues::own(&self.0).await.map_err(failed)
+    }
+
     async fn next_id(&self) -> Result<i64, StoreError> {
         let sql = "SELECT CASE WHEN is_called THEN last_value + 1 ELSE last_value END \
                    FROM taskflow.task_ids";
@@ -55,6 +59,13 @@ impl MoveFrom for Target {
 impl MoveTo for Target {
     async fn load(&self, batch: Vec<Whole>) -> Result<(), StoreError> {
         load(&self.0, &batch).await.map_err(failed)
+    }
+
+    async fn load_queues(&self, queues: Vec<OwnQueue>) -> Result<(), StoreError> {
+        for OwnQueue { tenant, queue, window } in queues {
+            queues::write(&self.0, tenant, &queue, &window).await.map_err(failed)?;
+        }
+        Ok(())
     }
 
     async fn commit(&self, next: i64) -> Result<(), StoreError> {

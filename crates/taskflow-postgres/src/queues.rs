@@ -4,6 +4,7 @@
 use taskflow_core::limits::{HOLDERS_MAX, QUEUES_MAX};
 use taskflow_core::queue::Pause;
 use taskflow_core::{Gate, Queue, QueueName, QueuePatch, RateWindow, TaskId, TenantId, Timestamp};
+use taskflow_store::moving::OwnQueue;
 use taskflow_store::{Counts, GateView, QueueSet, QueueView, Ready, kept};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -118,7 +119,7 @@ pub(crate) async fn waiting(
     Ok(ready)
 }
 
-async fn write(
+pub(crate) async fn write(
     session: &Session,
     tenant: TenantId,
     queue: &Queue,
@@ -161,6 +162,29 @@ const NAMES: &str = "SELECT name FROM (SELECT queue AS name FROM (SELECT queue, 
      FROM taskflow.task_count_deltas WHERE tenant = $1 AND queue > $2) AS counted \
      GROUP BY queue HAVING sum(n) <> 0 UNION SELECT name FROM taskflow.queues WHERE tenant = $1 \
      AND name > $2) AS named ORDER BY name LIMIT $3";
+
+/// Every queue with settings of its own.
+pub(crate) async fn settings(session: &Session, tenant: TenantId) -> Result<Vec<Queue>, Failure> {
+    let sql = concat!(
+        "SELECT ",
+        queue_columns!(),
+        " FROM taskflow.queues WHERE tenant = $1 ORDER BY name"
+    );
+    let rows = session.query(sql, &[(&tenant.0, Type::INT8)]).await?;
+    rows.iter().map(|row| queue(row).map(|(queue, _)| queue)).collect()
+}
+
+/// Those of all tenants, for a move.
+pub(crate) async fn own(session: &Session) -> Result<Vec<OwnQueue>, Failure> {
+    let sql =
+        concat!("SELECT ", queue_columns!(), ", tenant FROM taskflow.queues ORDER BY tenant, name");
+    let rows = session.query(sql, &[]).await?;
+    let own = rows.iter().map(|row| {
+        let (queue, window) = queue(row)?;
+        Ok(OwnQueue { tenant: TenantId(get(row, 7)?), queue, window })
+    });
+    own.collect()
+}
 
 /// Queues with their tasks, in the order of `names`.
 pub(crate) async fn views(

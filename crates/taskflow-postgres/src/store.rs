@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use taskflow_core::{
-    Attempt, Clock, NewTask, QueueName, QueuePatch, Task, TaskId, TenantId, Timestamp,
+    Attempt, Clock, NewTask, Queue, QueueName, QueuePatch, Task, TaskId, TenantId, Timestamp,
 };
 use taskflow_store::batcher::{self, Batcher};
 use taskflow_store::{
@@ -395,6 +395,10 @@ impl QueueStore for PostgresStore {
         });
         let one = views.await?.pop();
         one.ok_or_else(|| StoreError::Corrupt("an answer is missing".into()))
+    }
+
+    async fn settings(&self, scope: TenantId) -> Result<Vec<Queue>, StoreError> {
+        self.read(move |session| async move { queues::settings(&session, scope).await }).await
     }
 
     async fn set_queue(

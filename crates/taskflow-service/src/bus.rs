@@ -1,7 +1,7 @@
 //! Wake-ups: who waits for work, and who hears of it first. Nothing here is the truth; a wake-up
 //! that is lost costs one poll interval.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -56,6 +56,8 @@ struct Waiters {
 pub struct Bus {
     waiters: Mutex<Waiters>,
     next_due: Mutex<Option<Timestamp>>,
+    /// Queues whose rate lets more through later.
+    later: Mutex<BTreeMap<QueueName, Timestamp>>,
     sooner: Notify,
     closing: CancellationToken,
     /// Who waits for a task to end.
@@ -92,6 +94,32 @@ impl Bus {
                 unwanted = Some(task);
             }
         }
+    }
+
+    /// Says that a queue's rate lets more through at `at`.
+    pub fn later(&self, queue: QueueName, at: Timestamp) {
+        self.later.lock().insert(queue, at);
+        self.expect(at);
+    }
+
+    /// Wakes a claimer for each queue whose rate lets more through by now; when the next one does.
+    pub(crate) fn wake_later(&self, now: Timestamp) -> Option<Timestamp> {
+        let mut due = Vec::new();
+        let mut later = self.later.lock();
+        later.retain(|queue, at| {
+            let waits = *at > now;
+            if !waits {
+                due.push(queue.clone());
+            }
+            waits
+        });
+        let next = later.values().min().copied();
+        drop(later);
+        for queue in due {
+            let takes = |wish: &Wish| wish.queues.as_ref().is_none_or(|q| q.contains(&queue));
+            self.wake_first(&Cause::Anything, takes);
+        }
+        next
     }
 
     fn wake_for(&self, queue: &QueueName, kind: &Kind) -> bool {

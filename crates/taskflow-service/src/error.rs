@@ -1,7 +1,8 @@
 //! What a use case can answer instead of a result, in domain words with a stable code each.
 //! How it looks on the wire is in `api/problem.rs`.
 
-use taskflow_core::{Fault, Status, TaskId};
+use taskflow_core::limits::QUEUES_MAX;
+use taskflow_core::{Fault, QueueName, Status, TaskId};
 use taskflow_store::StoreError;
 
 /// A use case that was not done.
@@ -21,6 +22,20 @@ pub enum ServiceError {
         /// Its version.
         version: u64,
     },
+    /// No such queue.
+    #[error("queue {0} has no tasks and no settings")]
+    NoQueue(QueueName),
+    /// The version in `If-Match` is not the queue's.
+    #[error("queue {name} has version {version} by now")]
+    StaleQueue {
+        /// The queue.
+        name: QueueName,
+        /// Its version.
+        version: u64,
+    },
+    /// As many queues have settings as may.
+    #[error("{QUEUES_MAX} queues have settings of their own already")]
+    TooManyQueues,
     /// The status cannot be set.
     #[error("a task that is {} cannot become {}", .from.as_str(), .to.as_str())]
     IllegalTransition {
@@ -76,9 +91,10 @@ impl ServiceError {
     /// The stable code; never renamed.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::NotFound(_) => "not-found",
+            Self::NotFound(_) | Self::NoQueue(_) => "not-found",
             Self::Invalid(_) => "invalid-input",
-            Self::Stale { .. } => "stale-version",
+            Self::Stale { .. } | Self::StaleQueue { .. } => "stale-version",
+            Self::TooManyQueues => "too-many-queues",
             Self::IllegalTransition { .. } => "illegal-transition",
             Self::NotEnded(_) => "not-ended",
             Self::LeaseLost(_) | Self::Cancelled(_) => "lease-lost",

@@ -30,6 +30,9 @@ pub(crate) async fn sync(
         if let Ok(synced) = &synced {
             grants.bus.ready(&synced.ready, now);
             grants.bus.ends.tell(ended(synced));
+            for (queue, at) in &synced.later {
+                grants.bus.later(queue.clone(), *at);
+            }
         }
         if let Err(Ok(unheard)) = answer.send(synced) {
             grants.give_back(unheard).await;

@@ -10,6 +10,7 @@ pub mod duties;
 mod ends;
 pub mod error;
 mod grant;
+pub mod queues;
 pub mod readiness;
 pub mod tasks;
 pub mod work;
@@ -28,7 +29,7 @@ pub use error::ServiceError;
 pub mod words {
     pub use taskflow_store::{
         Claimed, Counts, Delete, Edit, Extend, Extended, Filter, FinishTask, Finished, Health,
-        Inserted, Kinds, Page, Receipt,
+        Inserted, Kinds, Page, QueueView, Receipt,
     };
 }
 
@@ -39,6 +40,8 @@ pub struct Services {
     pub tasks: tasks::Tasks,
     /// Work for workers of every sort.
     pub work: work::Work,
+    /// Queues for operators.
+    pub queues: queues::Queues,
     /// Whether this process can do its work.
     pub probe: readiness::Probe,
     /// Wake-ups.
@@ -66,6 +69,7 @@ impl Services {
                 Arc::clone(&bus),
                 poll,
             ),
+            queues: queues::Queues::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&bus)),
             probe: readiness::Probe::new(Arc::clone(&store), Arc::clone(&clock)),
             bus,
             clock,

@@ -151,6 +151,15 @@ impl Tasks {
             around.more = around.ahead == LINE_MAX;
             around.wanted = self.bus.wanted(&task.queue, &task.kind);
         }
+        if task.state.status == Status::Pending {
+            let key = task.concurrency_key.clone();
+            let view = self.store.gate(actor.tenant, task.queue.clone(), key.clone()).await?;
+            let (barred, full) = (view.gate.barred(now), view.gate.barred_key(key.as_deref()));
+            around.barred = barred.into_iter().chain(full).collect();
+            around.pause = view.gate.queue.pause;
+            around.settings = Some(view.gate.queue.settings);
+            (around.holders, around.key_holders) = (view.holders, view.key_holders);
+        }
         let reasons = explain(&task, &around, now);
         Ok((task, reasons))
     }

@@ -7,11 +7,11 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, Error, OptionalExtension, params};
 use taskflow_core::{TaskId, TenantId};
 use taskflow_store::StoreError;
-use taskflow_store::moving::{BATCH_BYTES_MAX, MoveFrom, Whole};
+use taskflow_store::moving::{BATCH_BYTES_MAX, MoveFrom, OwnQueue, Whole};
 
 use crate::error::{OpenError, refused};
 use crate::migrate::unreadable;
-use crate::{connect, migrate, rows, tasks};
+use crate::{connect, migrate, queues, rows, tasks};
 
 /// A file whose tasks are moved away. Nobody else may have it open, before or meanwhile: what they wrote
 /// after the move would stay behind.
@@ -41,6 +41,10 @@ impl Source {
 impl MoveFrom for Source {
     async fn dump(&self, after: i64, limit: u32) -> Result<Vec<Whole>, StoreError> {
         dump(&self.0.lock(), after, limit).map_err(refused)
+    }
+
+    async fn queues(&self) -> Result<Vec<OwnQueue>, StoreError> {
+        queues::own(&self.0.lock()).map_err(refused)
     }
 
     async fn next_id(&self) -> Result<i64, StoreError> {

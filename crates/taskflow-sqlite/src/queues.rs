@@ -8,6 +8,7 @@ use rusqlite::{Connection, Error, OptionalExtension, Row, params};
 use taskflow_core::limits::{HOLDERS_MAX, QUEUES_MAX};
 use taskflow_core::queue::{Pause, Settings};
 use taskflow_core::{Gate, Queue, QueueName, QueuePatch, RateWindow, TaskId, TenantId, Timestamp};
+use taskflow_store::moving::OwnQueue;
 use taskflow_store::{Counts, GateView, QueueSet, QueueView, Ready, kept};
 
 use crate::act::Act;
@@ -159,6 +160,33 @@ fn write(
             queue.updated_at.map(Timestamp::micros),
         ])
         .map(drop)
+}
+
+/// Every queue with settings of its own.
+pub(crate) fn settings(connection: &Connection, tenant: TenantId) -> Result<Vec<Queue>, Error> {
+    connection
+        .prepare_cached(concat!(
+            "SELECT ",
+            queue_columns!(),
+            " FROM queues WHERE tenant = ?1 ORDER BY name"
+        ))?
+        .query_map([tenant.0], |row| queue(row).map(|(queue, _)| queue))?
+        .collect()
+}
+
+/// Those of all tenants, for a move.
+pub(crate) fn own(connection: &Connection) -> Result<Vec<OwnQueue>, Error> {
+    connection
+        .prepare_cached(concat!(
+            "SELECT ",
+            queue_columns!(),
+            ", tenant FROM queues ORDER BY tenant, name"
+        ))?
+        .query_map([], |row| {
+            let (queue, window) = queue(row)?;
+            Ok(OwnQueue { tenant: TenantId(row.get(7)?), queue, window })
+        })?
+        .collect()
 }
 
 /// One queue with its tasks.

@@ -6,7 +6,9 @@ use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use taskflow_core::{Attempt, NewTask, QueueName, QueuePatch, Task, TaskId, TenantId, Timestamp};
+use taskflow_core::{
+    Attempt, NewTask, Queue, QueueName, QueuePatch, Task, TaskId, TenantId, Timestamp,
+};
 use taskflow_store::batcher::Batcher;
 use taskflow_store::{
     AllInserted, Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, GateView, Health,
@@ -252,6 +254,10 @@ impl QueueStore for SqliteStore {
 
     async fn queue(&self, scope: TenantId, name: QueueName) -> Result<QueueView, StoreError> {
         self.readers.read(move |c| queues::one(c, scope, &name)).await
+    }
+
+    async fn settings(&self, scope: TenantId) -> Result<Vec<Queue>, StoreError> {
+        self.readers.read(move |c| queues::settings(c, scope)).await
     }
 
     async fn set_queue(

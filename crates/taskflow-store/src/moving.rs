@@ -2,7 +2,7 @@
 //! It is for `taskflow move` alone; nothing else may write a task without `core::step`.
 
 use async_trait::async_trait;
-use taskflow_core::{Attempt, Task, TaskId, TenantId};
+use taskflow_core::{Attempt, Queue, RateWindow, Task, TaskId, TenantId};
 
 use crate::StoreError;
 
@@ -31,6 +31,17 @@ impl Whole {
     }
 }
 
+/// A queue with settings of its own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OwnQueue {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Its settings.
+    pub queue: Queue,
+    /// Its latest starts.
+    pub window: RateWindow,
+}
+
 /// The heaviest batch, in bytes: it is in memory twice.
 pub const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -41,6 +52,9 @@ pub trait MoveFrom: Send + Sync {
     /// when they weigh more than [`BATCH_BYTES_MAX`], none at the end.
     async fn dump(&self, after: i64, limit: u32) -> Result<Vec<Whole>, StoreError>;
 
+    /// Every queue with settings of its own, of all tenants, by tenant and name.
+    async fn queues(&self) -> Result<Vec<OwnQueue>, StoreError>;
+
     /// What the id of the next new task would be at least.
     async fn next_id(&self) -> Result<i64, StoreError>;
 }
@@ -50,6 +64,9 @@ pub trait MoveFrom: Send + Sync {
 pub trait MoveTo: MoveFrom {
     /// Writes tasks as they are. Their ids must be free.
     async fn load(&self, batch: Vec<Whole>) -> Result<(), StoreError>;
+
+    /// Writes queues as they are. None of them may be there.
+    async fn load_queues(&self, queues: Vec<OwnQueue>) -> Result<(), StoreError>;
 
     /// Makes the next new task's id `next` at least, and keeps everything.
     async fn commit(&self, next: i64) -> Result<(), StoreError>;

@@ -49,6 +49,8 @@ pub trait QueueStore: Send + Sync {
     ) -> Result<Vec<QueueView>, StoreError>;
     /// One queue; a plain one without tasks where there is none.
     async fn queue(&self, scope: TenantId, name: QueueName) -> Result<QueueView, StoreError>;
+    /// The queues that have settings of their own, at most `limits::QUEUES_MAX`.
+    async fn settings(&self, scope: TenantId) -> Result<Vec<Queue>, StoreError>;
     /// Changes settings, only when the version is `if_version` if that is given. A claim that begins
     /// after the answer keeps to them, on every node.
     async fn set_queue(

@@ -59,6 +59,32 @@ impl<S: Send + Sync> FromRequest<S> for NoBody {
 
 impl OperationInput for NoBody {}
 
+/// A body that may be left out: then everything in it has its default.
+pub(crate) struct OptionalBody<T>(pub T);
+
+impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        if http_body::Body::is_end_stream(request.body()) {
+            return Ok(Self(T::default()));
+        }
+        read::<Object<T>>(request, BODY_BYTES_MAX).await.map(|Object(body)| Self(body))
+    }
+}
+
+impl<T: schemars::JsonSchema> OperationInput for OptionalBody<T> {
+    fn operation_input(
+        context: &mut aide::generate::GenContext,
+        operation: &mut aide::openapi::Operation,
+    ) {
+        axum::Json::<T>::operation_input(context, operation);
+        if let Some(aide::openapi::ReferenceOr::Item(body)) = &mut operation.request_body {
+            body.required = false;
+        }
+    }
+}
+
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for LargeBody<T> {
     type Rejection = Problem;
 

@@ -5,7 +5,7 @@ pub(crate) mod if_match;
 pub(crate) mod path;
 pub(crate) mod query;
 
-pub(crate) use body::{Body, LargeBody, NoBody};
+pub(crate) use body::{Body, LargeBody, NoBody, OptionalBody};
 pub(crate) use if_match::IfMatch;
-pub(crate) use path::{TaskPath, WorkerPath};
+pub(crate) use path::{QueuePath, TaskPath, WorkerPath};
 pub(crate) use query::Query;

@@ -6,7 +6,7 @@ use axum::extract::{FromRequestParts, Path};
 use http::request::Parts;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use taskflow_core::{TaskId, WorkerName};
+use taskflow_core::{QueueName, TaskId, WorkerName};
 
 use crate::problem::Problem;
 
@@ -23,6 +23,18 @@ struct TaskPathSchema {
     #[expect(dead_code, reason = "only its schema is used")]
     #[schemars(range(min = 1))]
     task_id: i64,
+}
+
+/// The queue that a path names.
+pub(crate) struct QueuePath(pub QueueName);
+
+#[derive(Deserialize, JsonSchema)]
+#[schemars(inline)]
+struct QueuePathSchema {
+    /// The queue's name.
+    #[expect(dead_code, reason = "only its schema is used")]
+    #[schemars(length(min = 1, max = 100), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:-]*$"))]
+    queue: String,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -66,6 +78,26 @@ impl<S: Send + Sync> FromRequestParts<S> for WorkerPath {
         WorkerName::parse(&text)
             .map(Self)
             .map_err(|error| Problem::field("/worker", "name", error.to_string()))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for QueuePath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let text = segment(parts).await?;
+        QueueName::parse(&text)
+            .map(Self)
+            .map_err(|error| Problem::field("/queue", "name", error.to_string()))
+    }
+}
+
+impl OperationInput for QueuePath {
+    fn operation_input(
+        context: &mut aide::generate::GenContext,
+        operation: &mut aide::openapi::Operation,
+    ) {
+        Path::<QueuePathSchema>::operation_input(context, operation);
     }
 }
 

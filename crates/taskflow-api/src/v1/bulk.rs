@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use taskflow_core::limits::{BULK_MAX, FAULTS_MAX};
 use taskflow_core::{Clock, Fault, NewTask};
+use taskflow_service::queues::Queues;
 use taskflow_service::tasks::{Created, Tasks};
 use taskflow_service::{Actor, ServiceError};
 
@@ -116,6 +117,7 @@ struct ItemAnswer {
 
 async fn create(
     State(tasks): State<Tasks>,
+    State(queues): State<Queues>,
     State(clock): State<Arc<dyn Clock>>,
     Query(query): Query<BulkQuery>,
     LargeBody(Object(body)): LargeBody<Object<BulkBody>>,
@@ -124,8 +126,9 @@ async fn create(
         let message = format!("must be 1 to {BULK_MAX} tasks");
         return Err(Problem::field("/tasks", "too-many", message));
     }
+    let book = queues.book(Actor::DEFAULT).await?;
     let now = clock.now();
-    let checked = body.tasks.into_iter().map(|Object(task)| task.check(now)).collect();
+    let checked = body.tasks.into_iter().map(|Object(task)| task.check(now, &book)).collect();
     let items = match query.mode {
         Mode::Atomic => all(&tasks, checked).await?,
         Mode::Partial => each(&tasks, checked).await?,

@@ -6,6 +6,8 @@ use taskflow_core::limits as max;
 use taskflow_core::task::{OnConflict, UniqueKey};
 use taskflow_core::{Fault, Json, Kind, NewTask, QueueName, TaskId, Terms, Timestamp, text};
 
+use taskflow_service::queues::Book;
+
 use super::faults::Faults;
 use super::words::{Instant, Object, Priority, Raw, Retry, present, present_word};
 
@@ -103,8 +105,8 @@ enum OnConflictWord {
 }
 
 impl CreateTask {
-    /// The task to insert, or every rule that is broken.
-    pub(crate) fn check(self, now: Timestamp) -> Result<NewTask, Vec<Fault>> {
+    /// The task to insert, with its queue's defaults, or every rule that is broken.
+    pub(crate) fn check(self, now: Timestamp, book: &Book) -> Result<NewTask, Vec<Fault>> {
         let mut faults = Faults::default();
         faults.add("/title", text::title_fault(&self.title));
         if let Some(text) = &self.description {
@@ -114,13 +116,16 @@ impl CreateTask {
         let kind = name(&mut faults, "/kind", self.kind.as_deref(), Kind::parse);
         let payload = payload(&mut faults, self.payload);
         let run_at = run_at(&mut faults, self.run_at, self.delay_seconds, now);
+        let queue = queue.unwrap_or_default();
+        let defaults = book.of(&queue);
+        let usual = defaults.terms();
         let terms = Terms {
-            max_attempts: self.max_attempts.unwrap_or(max::MAX_ATTEMPTS_DEFAULT),
-            retry: self.retry.map(|Object(retry)| retry).unwrap_or_default().into(),
-            timeout_seconds: self.timeout_seconds,
+            max_attempts: self.max_attempts.unwrap_or(usual.max_attempts),
+            retry: self.retry.map_or(usual.retry, |Object(retry)| retry.into()),
+            timeout_seconds: self.timeout_seconds.or(usual.timeout_seconds),
             deadline_at: self.deadline_at.map(|at| at.0),
             expires_at: self.expires_at.map(|at| at.0),
-            lease_seconds: self.lease_seconds.unwrap_or(max::LEASE_SECONDS_DEFAULT),
+            lease_seconds: self.lease_seconds.unwrap_or(usual.lease_seconds),
         };
         check_terms(&mut faults, &terms);
         let start = run_at.unwrap_or(now).max(now);
@@ -143,8 +148,8 @@ impl CreateTask {
         Ok(NewTask {
             title: self.title,
             description: self.description,
-            priority: self.priority.map_or_else(Default::default, Into::into),
-            queue: queue.unwrap_or_default(),
+            priority: self.priority.map(Into::into).or(defaults.priority).unwrap_or_default(),
+            queue,
             kind: kind.unwrap_or_default(),
             payload,
             run_at: start,

@@ -43,7 +43,7 @@ struct Explanation {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Reason")]
 struct ReasonView {
-    /// `blocked`, `scheduled`, `retrying`, `manual`, `in-line`, `no-worker`, `starting`, `running`, `by-hand`,
+    /// `blocked`, `scheduled`, `retrying`, `paused`, `queue-limit`, `key-limit`, `rate-limit`, `manual`, `in-line`, `no-worker`, `starting`, `running`, `by-hand`,
     /// `completed`, `failed` or `cancelled`.
     code: &'static str,
     /// What holds it.

@@ -7,6 +7,7 @@ pub(crate) mod create;
 pub(crate) mod explain;
 pub(crate) mod faults;
 pub(crate) mod health;
+pub(crate) mod queues;
 pub(crate) mod reply;
 pub(crate) mod sync;
 pub(crate) mod tasks;

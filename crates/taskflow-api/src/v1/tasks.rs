@@ -13,6 +13,7 @@ use taskflow_core as core;
 use taskflow_core::limits::{PAGE_DEFAULT, PAGE_MAX, SKIP_MAX, WAIT_SECONDS_MAX};
 use taskflow_core::{Clock, Fault, TaskId};
 use taskflow_service::Actor;
+use taskflow_service::queues::Queues;
 use taskflow_service::tasks::Tasks;
 use taskflow_service::words::{Filter, Page};
 
@@ -81,10 +82,12 @@ pub(crate) fn router() -> ApiRouter<ApiState> {
 
 async fn create(
     State(tasks): State<Tasks>,
+    State(queues): State<Queues>,
     State(clock): State<Arc<dyn Clock>>,
     Body(body): Body<CreateTask>,
 ) -> Answer<TaskView<'static>> {
-    let new = body.check(clock.now()).map_err(Problem::invalid)?;
+    let book = queues.book(Actor::DEFAULT).await?;
+    let new = body.check(clock.now(), &book).map_err(Problem::invalid)?;
     let created = tasks.create(Actor::DEFAULT, new).await?;
     let task = &created.task;
     let reply = Reply::ok(&view(task, task.created_at.max(clock.now())))?;

@@ -10,5 +10,6 @@ mod health;
 mod openapi;
 mod options;
 mod pages;
+mod queues;
 mod tasks;
 mod work;

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::explain::{Around, Reason, explain};
+use crate::gate::Barred;
+use crate::queue::{Pause, RateLimit, Settings};
 use crate::{Kind, NewTask, Task};
 
 fn at(seconds: f64) -> Timestamp {
@@ -87,4 +89,53 @@ fn a_task_that_runs_or_has_ended_says_so() {
         assert_eq!(reason.code, code);
         assert!(reason.detail.contains(says), "{reason:?}");
     }
+}
+
+#[test]
+fn a_task_that_its_queue_holds_back_says_by_what_and_by_whom() {
+    let mut task = task();
+    task.concurrency_key = Some("acme".into());
+    let holders = vec![TaskId::new(3).expect("an id"), TaskId::new(5).expect("an id")];
+    let settings = Settings {
+        concurrency_limit: Some(2),
+        concurrency_key_limit: Some(1),
+        rate_limit: Some(RateLimit { tasks: 9, per_seconds: 60 }),
+        ..Settings::default()
+    };
+    let pause = Pause { reason: Some("repair".into()), since: at(1.0) };
+    let around = Around {
+        settings: Some(settings),
+        pause: Some(pause),
+        key_holders: holders[..1].to_vec(),
+        holders: holders.clone(),
+        ..Around::default()
+    };
+    let none: [TaskId; 0] = [];
+    for (barred, code, says, tasks, until) in [
+        (Barred::Paused, "paused", "is paused since 1970-01-01T00:00:01", &none[..], None),
+        (Barred::Paused, "paused", "(repair)", &none[..], None),
+        (
+            Barred::Full,
+            "queue-limit",
+            "2 tasks run at once, and as many do: task 3, task 5",
+            &holders[..],
+            None,
+        ),
+        (Barred::KeyFull, "key-limit", "1 tasks of concurrency_key \"acme\"", &holders[..1], None),
+        (
+            Barred::Rate(at(70.0)),
+            "rate-limit",
+            "9 tasks start in 60 seconds",
+            &none[..],
+            Some(at(70.0)),
+        ),
+    ] {
+        let reason = only(&task, &Around { barred: vec![barred], ..around.clone() });
+        assert_eq!((reason.code, reason.until, &reason.tasks[..]), (code, until, tasks));
+        assert!(reason.detail.contains(says) && reason.ends.is_some(), "{reason:?}");
+    }
+    // All that hold are told: a scheduled task of a paused queue waits for both.
+    task.state.run_at = at(60.0);
+    let both = explain(&task, &Around { barred: vec![Barred::Paused], ..around }, at(10.0));
+    assert_eq!(both.iter().map(|r| r.code).collect::<Vec<_>>(), ["scheduled", "paused"]);
 }

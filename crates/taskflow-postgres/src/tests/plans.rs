@@ -9,7 +9,7 @@ use tokio_postgres::{Client, NoTls};
 
 use super::url;
 use crate::options::{Options, PoolMode};
-use crate::{columns, connect, desk, lanes, migrate, tasks, work};
+use crate::{columns, connect, desk, gates, keyed, lanes, migrate, queues, tasks, work};
 
 /// A statement, the types of its parameters, values for them, and the indexes it may walk.
 struct Walk {
@@ -45,6 +45,29 @@ fn walks() -> Vec<Walk> {
             "1,'{q}','{k}',5,10,30,'{1}','{1}','{1}','{1}'",
             &["tasks_ready", "tasks_id"],
         ),
+        walk(
+            "claim beside full keys",
+            work::CLAIM_KEYED.as_str(),
+            "int8,text[],text[],int8,int8,int8,int8[],int8[],int8[],int8[],text[],text[]",
+            "1,'{q}','{k}',5,10,30,'{1}','{1}','{1}','{1}','{q}','{c}'",
+            &["tasks_ready", "tasks_id"],
+        ),
+        walk(
+            "behind full keys",
+            keyed::KEYED.as_str(),
+            "int8,text,text,int2,int8,text[],int8,int4,int8",
+            "1,'q','k',1,5,'{c}',10,100,1000",
+            &["tasks_keyed", "tasks_ready", "tasks_id"],
+        ),
+        walk(
+            "oldest",
+            work::OLDEST.as_str(),
+            "int8,text[],text[],int8,int8,text[],text[],int8[],int8[],int8[],int8[],int8[]",
+            "1,'{q}','{k}',5,16,'{q}','{c}','{1}','{1}','{1}','{1}','{7}'",
+            &["tasks_ready", "tasks_id"],
+        ),
+        walk("waiting", queues::WAITING, "int8,text", "1,'q'", &["lanes_key", "tasks_ready"]),
+        walk("counted leases", gates::LEASES, "text[]", "'{q}'", &["tasks_leased"]),
         walk(
             "look",
             lanes::LOOK.as_str(),
@@ -94,7 +117,7 @@ const UPDATE_VALUES: &str = "'{1}','{1}','{1}','{1}','{1}','{f}','{1}','{x}','{1
 
 /// The indexes and tables that a plan reads.
 fn read_by(plan: &str) -> BTreeSet<String> {
-    let memory = ["Function Scan", "Values Scan", "Subquery Scan", "CTE Scan"];
+    let memory = ["Function Scan", "Values Scan", "Subquery Scan", "CTE Scan", "WorkTable Scan"];
     plan.lines()
         .filter(|line| line.contains(" on ") && line.contains("Scan"))
         .filter(|line| !memory.iter().any(|scan| line.contains(scan)))
@@ -124,10 +147,11 @@ async fn plan(client: &Client, walk: &Walk) -> String {
 async fn fill(client: &Client, from: u32, to: u32, ended: bool) {
     let mut sql = format!(
         "INSERT INTO taskflow.tasks(id, tenant, status, priority, queue, kind, run_at, max_attempts, \
-         lease_seconds, created_at, updated_at, version, title, unique_key, deadline_at, expires_at) \
+         lease_seconds, created_at, updated_at, version, title, unique_key, deadline_at, expires_at, \
+         concurrency_key) \
          SELECT i, 1, 0, i % 4, 'q' || i % 3, 'k', i, 5, 30, i, i, 1, 't', \
          CASE WHEN i % 10 = 0 THEN 'key' || i END, CASE WHEN i % 10 = 1 THEN i END, \
-         CASE WHEN i % 10 = 2 THEN i END FROM generate_series({from}, {to}) AS i;"
+         CASE WHEN i % 10 = 2 THEN i END, CASE WHEN i % 2 = 0 THEN 'c' || i % 7 END FROM generate_series({from}, {to}) AS i;"
     );
     if ended {
         sql += "UPDATE taskflow.tasks SET status = 1, lease_until = run_at WHERE status = 0;\

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use taskflow_core::queue::Defaults;
 use taskflow_core::task::{State, Terms};
-use taskflow_core::{Json, Kind, NewTask, Priority, QueueName, Task, TaskId, TenantId};
+use taskflow_core::{
+    Json, Kind, NewTask, Priority, QueueName, QueuePatch, RetryPolicy, Strategy, Task, TaskId,
+    TenantId,
+};
 use taskflow_postgres::{PoolMode, PostgresStore};
-use taskflow_store::{Store, TaskStore, WorkStore};
+use taskflow_store::{QueueStore, Store, TaskStore, WorkStore};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
@@ -50,6 +54,39 @@ async fn null_says_the_same_as_leaving_a_parameter_out() {
     assert_eq!(found, Task::born(found.id, NewTask::titled("a title", now), 0, now));
     let id = enqueue(&client, "'t', metadata => 'null'").await.expect("is created");
     assert_eq!(task(&store, id).await.expect("is there").metadata, None);
+}
+
+#[tokio::test]
+async fn a_task_from_sql_has_the_defaults_of_its_queue() {
+    let (store, client) = open().await;
+    let retry =
+        RetryPolicy { strategy: Strategy::Fixed, base_seconds: 2.5, ..RetryPolicy::default() };
+    let defaults = Defaults {
+        priority: Some(Priority::High),
+        max_attempts: Some(2),
+        retry: Some(retry),
+        timeout_seconds: Some(8),
+        lease_seconds: Some(9),
+    };
+    let patch = QueuePatch { defaults: Some(defaults), ..QueuePatch::default() };
+    let queue = QueueName::parse("mail").expect("a name");
+    let now = store.clock().now();
+    store.set_queue(TenantId::DEFAULT, queue, None, patch, now).await.expect("is set");
+    let id = enqueue(&client, "'t', queue => 'mail'").await.expect("is created");
+    let found = task(&store, id).await.expect("is there");
+    assert_eq!((found.priority, &found.terms), (Priority::High, &defaults.terms()));
+    let own = "'t', queue => 'mail', priority => 'low', max_attempts => 7, lease_seconds => 3, \
+               timeout_seconds => 4";
+    let id = enqueue(&client, own).await.expect("is created");
+    let found = task(&store, id).await.expect("is there");
+    let terms = Terms {
+        max_attempts: 7,
+        lease_seconds: 3,
+        timeout_seconds: Some(4),
+        retry,
+        ..Terms::default()
+    };
+    assert_eq!((found.priority, found.terms), (Priority::Low, terms));
 }
 
 #[tokio::test]

@@ -48,7 +48,7 @@ impl Duty for Herald {
         let due = self.store.due(from, now).await?;
         self.told = Some(now);
         self.bus.ready(&due.ready, now);
-        if let Some(next) = due.next {
+        for next in [due.next, self.bus.wake_later(now)].into_iter().flatten() {
             self.bus.note_due(next);
         }
         let pause = self.bus.next_due().map_or(AT_LEAST, |next| {

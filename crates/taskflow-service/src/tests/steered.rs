@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use taskflow_core::{Attempt, NewTask, Task, TaskId, TenantId, Timestamp};
+use taskflow_core::{
+    Attempt, NewTask, Queue, QueueName, QueuePatch, Task, TaskId, TenantId, Timestamp,
+};
 use taskflow_store::{
-    AllInserted, Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Health, Hints,
-    Inserted, Page, Store, StoreError, Sync, Synced, TaskStore, WorkStore,
+    AllInserted, Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, GateView, Health,
+    Hints, Inserted, Page, QueueSet, QueueStore, QueueView, Store, StoreError, Sync, Synced,
+    TaskStore, WorkStore,
 };
 use tokio::sync::watch;
 
@@ -193,6 +196,46 @@ impl WorkStore for Steered {
             tokio::time::sleep(time).await;
         }
         due
+    }
+}
+
+#[async_trait]
+impl QueueStore for Steered {
+    async fn queues(
+        &self,
+        scope: TenantId,
+        after: Option<QueueName>,
+        limit: u32,
+    ) -> Result<Vec<QueueView>, StoreError> {
+        self.inner.queues(scope, after, limit).await
+    }
+
+    async fn queue(&self, scope: TenantId, name: QueueName) -> Result<QueueView, StoreError> {
+        self.inner.queue(scope, name).await
+    }
+
+    async fn settings(&self, scope: TenantId) -> Result<Vec<Queue>, StoreError> {
+        self.inner.settings(scope).await
+    }
+
+    async fn set_queue(
+        &self,
+        scope: TenantId,
+        name: QueueName,
+        if_version: Option<u64>,
+        patch: QueuePatch,
+        now: Timestamp,
+    ) -> Result<QueueSet, StoreError> {
+        self.inner.set_queue(scope, name, if_version, patch, now).await
+    }
+
+    async fn gate(
+        &self,
+        scope: TenantId,
+        name: QueueName,
+        key: Option<String>,
+    ) -> Result<GateView, StoreError> {
+        self.inner.gate(scope, name, key).await
     }
 }
 

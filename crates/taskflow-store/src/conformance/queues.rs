@@ -99,6 +99,8 @@ pub async fn settings_come_back_as_they_were_set(h: &dyn Harness) {
     assert_eq!(set(&stage, "a", patch).await, is, "the same again changes nothing");
     let stage = stage.reopen(h).await;
     assert_eq!(view(&stage, "a").await.queue, is);
+    let all = stage.store.settings(stage.tenant).await.expect("settings works");
+    assert_eq!(all, [is.clone()]);
     let cleared = set(
         &stage,
         "a",

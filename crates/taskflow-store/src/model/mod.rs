@@ -43,12 +43,22 @@ impl Model {
     /// One call of the contract: what `act` answers and which tasks became ready by it.
     fn call<T>(&self, act: impl FnOnce(&mut Tables) -> T) -> (T, Vec<Ready>) {
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = tables.waiting();
+        let (before, held) = (tables.waiting(), tables.limited_leases());
         let answer = act(&mut tables);
-        let after = tables.waiting();
+        let (after, holds) = (tables.waiting(), tables.limited_leases());
         let fresh = after.iter().filter(|(id, run_at)| before.get(id) != Some(run_at));
-        let ready = fresh.map(|(id, _)| ready(&tables.rows[id].task)).collect();
-        (answer, ready)
+        let mut told: Vec<Ready> = fresh.map(|(id, _)| ready(&tables.rows[id].task)).collect();
+        let freed: BTreeSet<_> =
+            held.iter().filter(|lease| !holds.contains(*lease)).map(|(_, _, of)| of).collect();
+        for (scope, queue) in freed {
+            let waiting = tables.first_waiting(*scope, queue);
+            for ready in waiting {
+                if !told.contains(&ready) {
+                    told.push(ready);
+                }
+            }
+        }
+        (answer, told)
     }
 }
 

@@ -1,12 +1,14 @@
 //! The model's room of queues, and what their gates let through.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use taskflow_core::limits::{HOLDERS_MAX, QUEUES_MAX};
 use taskflow_core::{
     Gate, Queue, QueueName, QueuePatch, RateWindow, Task, TaskId, TenantId, Timestamp,
 };
 
-use super::{Model, Tables, ready, waits};
+use super::{Model, Row, Tables, ready, waits};
 use crate::{Counts, GateView, QueueSet, QueueStore, QueueView, Ready, StoreError};
 
 impl Tables {
@@ -24,6 +26,30 @@ impl Tables {
 
     fn leased(&self, scope: TenantId, name: &QueueName) -> impl Iterator<Item = &Task> {
         self.tasks(scope).filter(move |task| task.queue == *name && task.state.lease.is_some())
+    }
+
+    /// Leases in queues that limit them: task, attempt, queue.
+    pub(super) fn limited_leases(&self) -> BTreeSet<(TaskId, u32, (TenantId, QueueName))> {
+        let leased = self.rows.values().filter(|row| row.task.state.lease.is_some());
+        let of = |row: &Row| (row.tenant, row.task.queue.clone());
+        let limited = leased.filter(|row| {
+            let queue = self.queues.get(&of(row));
+            queue.is_some_and(|(queue, _)| queue.settings.counts_leases())
+        });
+        limited.map(|row| (row.task.id, row.task.state.attempt, of(row))).collect()
+    }
+
+    /// The first task of each kind that waits in a queue.
+    pub(super) fn first_waiting(&self, scope: TenantId, name: &QueueName) -> Vec<Ready> {
+        let waiting = self.tasks(scope).filter(|task| task.queue == *name && waits(task));
+        let mut first: Vec<Ready> = Vec::new();
+        for found in waiting.map(ready) {
+            match first.iter_mut().find(|known| known.kind == found.kind) {
+                Some(known) => known.run_at = known.run_at.min(found.run_at),
+                None => first.push(found),
+            }
+        }
+        first
     }
 
     /// Notes a start for the rate and the guard.
@@ -66,14 +92,7 @@ impl Tables {
         {
             return QueueSet::TooMany;
         }
-        let waiting = self.tasks(scope).filter(|task| task.queue == name && waits(task));
-        let mut told: Vec<Ready> = Vec::new();
-        for found in waiting.map(ready) {
-            match told.iter_mut().find(|known| known.kind == found.kind) {
-                Some(known) => known.run_at = known.run_at.min(found.run_at),
-                None => told.push(found),
-            }
-        }
+        let told = self.first_waiting(scope, &name);
         self.queues.insert((scope, name), (new.clone(), window));
         QueueSet::Done(Box::new(new), told)
     }
@@ -90,7 +109,7 @@ impl QueueStore for Model {
         let page = |tables: &mut Tables| {
             let set = tables.queues.keys().filter(|(of, _)| *of == scope).map(|(_, name)| name);
             let used = tables.tasks(scope).map(|task| &task.queue);
-            let names: std::collections::BTreeSet<QueueName> = set.chain(used).cloned().collect();
+            let names: BTreeSet<QueueName> = set.chain(used).cloned().collect();
             let names = names.into_iter().filter(|name| after.as_ref().is_none_or(|a| name > a));
             names.take(limit as usize).map(|name| tables.view(scope, &name)).collect()
         };
@@ -99,6 +118,14 @@ impl QueueStore for Model {
 
     async fn queue(&self, scope: TenantId, name: QueueName) -> Result<QueueView, StoreError> {
         Ok(self.call(|tables| tables.view(scope, &name)).0)
+    }
+
+    async fn settings(&self, scope: TenantId) -> Result<Vec<Queue>, StoreError> {
+        let own = |tables: &mut Tables| {
+            let own = tables.queues.iter().filter(|((of, _), _)| *of == scope);
+            own.map(|(_, (queue, _))| queue.clone()).collect()
+        };
+        Ok(self.call(own).0)
     }
 
     async fn set_queue(

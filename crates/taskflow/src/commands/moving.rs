@@ -13,8 +13,10 @@ const BATCH: u32 = 500;
 #[expect(clippy::print_stdout, reason = "the answer of a command")]
 pub async fn run(from: &str, to: &str) -> anyhow::Result<()> {
     let (from, to) = wire::movers(from, to).await?;
-    let full = "the target is not empty: move into a database without tasks";
-    ensure!(to.dump(0, 1).await?.is_empty(), full);
+    let full = "the target is not empty: move into a database without tasks and queues";
+    ensure!(to.dump(0, 1).await?.is_empty() && to.queues().await?.is_empty(), full);
+    let queues = from.queues().await?;
+    to.load_queues(queues.clone()).await.context("the target refused queues; nothing was kept")?;
     let mut moved = 0;
     let mut after = 0;
     loop {
@@ -26,8 +28,12 @@ pub async fn run(from: &str, to: &str) -> anyhow::Result<()> {
     }
     let compared = compare(&*from, &*to).await?;
     ensure!(compared == moved, "{moved} tasks were moved, {compared} arrived; nothing was kept");
+    ensure!(to.queues().await? == queues, "settings of queues came over changed; nothing was kept");
     to.commit(from.next_id().await?).await?;
     println!("{moved} tasks were moved with their history, and each was compared with its source");
+    if !queues.is_empty() {
+        println!("{} queues were moved with their settings", queues.len());
+    }
     Ok(())
 }
 
