@@ -7,6 +7,7 @@ mod clocks;
 mod crowded;
 mod databases;
 mod enqueue;
+mod limits;
 mod tls;
 
 use databases::Databases;
@@ -19,4 +20,13 @@ mod transaction {
     use super::{Databases, PoolMode};
 
     taskflow_store::conformance!(Databases(PoolMode::Transaction));
+}
+
+/// Takes minutes: `cargo test -p taskflow-postgres --all-features --test it -- --ignored`.
+#[test]
+#[ignore = "takes minutes"]
+fn a_hundred_thousand_random_commands_match_the_model() {
+    use taskflow_store::conformance::random::{Effort, try_commands};
+    let effort = Effort { sequences: 700, commands: 200, seed: 7 };
+    try_commands(&Databases(PoolMode::Session), effort);
 }

@@ -51,3 +51,11 @@ impl Harness for Files {
 }
 
 taskflow_store::conformance!(*FILES);
+
+/// Takes minutes: `cargo test -p taskflow-sqlite --all-features --test it -- --ignored`.
+#[test]
+#[ignore = "takes minutes"]
+fn a_hundred_thousand_random_commands_match_the_model() {
+    use taskflow_store::conformance::random::{Effort, try_commands};
+    try_commands(&*FILES, Effort { sequences: 700, commands: 200, seed: 7 });
+}

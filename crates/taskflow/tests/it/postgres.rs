@@ -158,6 +158,9 @@ async fn a_move_takes_everything_along_and_needs_an_empty_target() {
         file.put(&format!("/api/v1/tasks/{id}"), json!({"status": "completed"})).await.is(200);
     }
     file.create(json!({"title": "t", "unique_key": "twice"})).await;
+    let settings = json!({"concurrency_limit": 3, "rate_limit": {"tasks": 9, "per_seconds": 60}});
+    file.put("/api/v1/queues/mail", settings).await.is(200);
+    let queues = file.get("/api/v1/queues").await.is(200);
     let before = file.get("/api/v1/tasks?limit=100").await.is(200);
     let history = file.get("/api/v1/tasks/4/attempts").await.is(200);
     let summary = file.get("/api/v1/tasks/stats/summary").await.is(200);
@@ -181,6 +184,7 @@ async fn a_move_takes_everything_along_and_needs_an_empty_target() {
     let there = database.server(&[("WORKER_ENABLED", "false")]).await;
     assert_eq!(there.get("/api/v1/tasks?limit=100").await.is(200), before);
     assert_eq!(there.get("/api/v1/tasks/4/attempts").await.is(200), history);
+    assert_eq!(there.get("/api/v1/queues").await.is(200), queues);
     assert_eq!(there.get("/api/v1/tasks/stats/summary").await.is(200), summary);
     // Ids go on where the file was, and what waited still waits.
     let mut file = file.kill_and_restart(&off).await;
