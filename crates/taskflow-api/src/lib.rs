@@ -56,6 +56,7 @@ pub fn router(state: ApiState) -> Router {
 fn keyed() -> ApiRouter<ApiState> {
     v1::tasks::router()
         .merge(v1::bulk::router())
+        .merge(v1::many::router())
         .merge(v1::turn::router())
         .merge(v1::queues::router())
         .merge(v1::explain::router())

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use sha2::{Digest, Sha256};
 use taskflow_core::Clock;
-use taskflow_service::{Services, queues::Queues, readiness::Probe, tasks::Tasks, work::Work};
+use taskflow_service::{
+    Services, many::Many, queues::Queues, readiness::Probe, tasks::Tasks, work::Work,
+};
 
 /// How the API calls itself and who may use it.
 #[derive(Debug, Clone)]
@@ -78,6 +80,12 @@ impl ApiState {
 impl FromRef<ApiState> for Tasks {
     fn from_ref(state: &ApiState) -> Self {
         state.0.services.tasks.clone()
+    }
+}
+
+impl FromRef<ApiState> for Many {
+    fn from_ref(state: &ApiState) -> Self {
+        state.0.services.many.clone()
     }
 }
 

@@ -14,6 +14,7 @@ pub mod gate;
 pub mod json;
 pub mod lease;
 pub mod limits;
+pub mod many;
 pub mod name;
 pub mod patch;
 pub mod queue;

@@ -61,6 +61,8 @@ pub const PAGE_DEFAULT: u32 = 100;
 /// Payloads, results and checkpoints of one page, in bytes; a heavier one is refused: an answer is built
 /// in memory.
 pub const PAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Most tasks that one look of a bulk action finds: their ids and versions, no payloads.
+pub const FIND_MAX: u32 = 5_000;
 /// Largest `skip`: an offset is walked row by row; cursors are for the deep end.
 pub const SKIP_MAX: u32 = 1_000_000;
 
@@ -77,6 +79,13 @@ pub const WAIT_SECONDS_MAX: f64 = 60.0;
 pub const SYNC_ITEMS_MAX: usize = 1000;
 /// Most tasks of one bulk create: one commit that its neighbours wait for some tenths of a second.
 pub const BULK_MAX: usize = 10_000;
+/// Most tasks that one step of a bulk action changes: one transaction, which claims wait for some
+/// milliseconds on SQLite.
+pub const MANY_STEP: usize = 200;
+/// How long one bulk action goes on, in seconds: below the idle limits of common proxies.
+pub const MANY_SECONDS_MAX: u64 = 20;
+/// Up to so many tasks a dry run counts one by one; it stops at the first page beyond.
+pub const MANY_COUNTED_MAX: u64 = 100_000;
 /// Farthest that a place in line is counted: beyond it the number says nothing more.
 pub const LINE_MAX: u32 = 10_000;
 /// Most faults that one answer lists: whoever sees a hundred knows the pattern.

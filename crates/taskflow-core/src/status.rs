@@ -117,6 +117,9 @@ pub enum PendingReason {
 }
 
 impl PendingReason {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Ready, Self::Scheduled, Self::Retrying, Self::Blocked];
+
     /// The public word.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -125,6 +128,11 @@ impl PendingReason {
             Self::Retrying => "retrying",
             Self::Blocked => "blocked",
         }
+    }
+
+    /// Reads the public word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == word)
     }
 }
 

@@ -15,6 +15,7 @@ mod keeper;
 mod keyed;
 mod lanes;
 mod listen;
+mod lists;
 mod migrate;
 mod moving;
 mod options;

@@ -1,7 +1,7 @@
 //! Brings the schema up to date, by refinery (it keeps the number in `taskflow.migrations`).
 //! It refuses a newer schema, and commits that would not be durable.
 
-use refinery::{Migration, Runner};
+use refinery::{Migration, Runner, Target};
 use tokio_postgres::Client;
 
 use crate::connect::Server;
@@ -11,6 +11,7 @@ const STEPS: &[(&str, &str)] = &[
     ("V1__tasks", include_str!("../migrations/0001_tasks.sql")),
     ("V2__walks", include_str!("../migrations/0002_walks.sql")),
     ("V3__queues", include_str!("../migrations/0003_queues.sql")),
+    ("V4__lists", include_str!("../migrations/0004_lists.sql")),
 ];
 
 /// The newest schema that this program knows.
@@ -40,13 +41,19 @@ pub(crate) async fn migrate(server: &Server) -> Result<(), OpenError> {
         .batch_execute("CREATE SCHEMA IF NOT EXISTS taskflow")
         .await
         .map_err(OpenError::Refused)?;
+    run(&mut client, Target::Latest).await?;
+    guard.batch_execute("COMMIT").await.map_err(OpenError::Refused)
+}
+
+/// Applies what is missing up to a step.
+pub(crate) async fn run(client: &mut Client, target: Target) -> Result<(), OpenError> {
     let steps: Result<Vec<Migration>, _> =
         STEPS.iter().map(|(name, sql)| Migration::unapplied(name, sql)).collect();
     let failed = |error: refinery::Error| OpenError::Migration(Box::new(error));
-    let mut runner = Runner::new(&steps.map_err(failed)?);
+    let mut runner = Runner::new(&steps.map_err(failed)?).set_target(target);
     runner.set_migration_table_name("taskflow.migrations");
-    runner.run_async(&mut client).await.map_err(failed)?;
-    guard.batch_execute("COMMIT").await.map_err(OpenError::Refused)
+    runner.run_async(client).await.map_err(failed)?;
+    Ok(())
 }
 
 /// A connection that lives as long as its client.

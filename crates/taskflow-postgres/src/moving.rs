@@ -111,6 +111,19 @@ async fn load(session: &Session, batch: &[Whole]) -> Result<(), Failure> {
         "INSERT INTO taskflow.waits(parent, child) SELECT * FROM unnest($1::int8[], $2::int8[])";
     let edges: [Param<'_>; 2] = [(&parents, Type::INT8_ARRAY), (&children, Type::INT8_ARRAY)];
     session.query(sql, &edges).await?;
+    births_of(session, batch).await
+}
+
+/// What `task_births` says of a batch: the trigger does not know that nobody else writes.
+async fn births_of(session: &Session, batch: &[Whole]) -> Result<(), Failure> {
+    let ids = || batch.iter().map(|whole| whole.task.id.get());
+    let (Some(first), Some(last)) = (ids().min(), ids().max()) else { return Ok(()) };
+    let created = batch.iter().map(|whole| whole.task.created_at.micros()).max();
+    let sql = "DELETE FROM taskflow.task_births WHERE id >= $1";
+    session.query(sql, &[(&first, Type::INT8)]).await?;
+    let sql = "INSERT INTO taskflow.task_births(at, id) \
+               SELECT greatest($1, max(at)), $2 FROM taskflow.task_births ON CONFLICT DO NOTHING";
+    session.query(sql, &[(&created, Type::INT8), (&last, Type::INT8)]).await?;
     Ok(())
 }
 

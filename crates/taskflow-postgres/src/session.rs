@@ -106,6 +106,18 @@ impl Session {
         }
     }
 
+    /// Begins a transaction that only reads and sees one state of the database.
+    pub(crate) async fn begin_reading(&self) -> Result<(), Error> {
+        const READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        match self.mode {
+            PoolMode::Session => self.execute(READING).await,
+            PoolMode::Transaction => {
+                let begin = "BEGIN ISOLATION LEVEL READ COMMITTED";
+                self.execute(&BEGIN_ALONE.replacen(begin, READING, 1)).await
+            }
+        }
+    }
+
     /// Runs a statement without parameters or answers; a transaction is open from `BEGIN` on until a
     /// `COMMIT` was answered.
     pub(crate) async fn execute(&self, sql: &str) -> Result<(), Error> {

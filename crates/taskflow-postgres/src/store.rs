@@ -13,9 +13,9 @@ use taskflow_core::{
 };
 use taskflow_store::batcher::{self, Batcher};
 use taskflow_store::{
-    AllInserted, Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, GateView, Health,
-    Hints, Inserted, Page, QueueSet, QueueStore, QueueView, Store, StoreError, Sync, Synced,
-    TaskStore, WorkStore, weight,
+    AllInserted, Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Found, GateView,
+    Health, Hints, Inserted, ListStore, Page, QueueSet, QueueStore, QueueView, Store, StoreError,
+    Sync, Synced, TaskStore, WorkStore, weight,
 };
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
@@ -30,7 +30,7 @@ use crate::options::{Options, PoolMode};
 use crate::orders::{Change, Changed, Changes, Insert, Inserts, What, Work, Works};
 use crate::rows::get;
 use crate::session::Session;
-use crate::{migrate, queues, spawn, tasks, work, writer};
+use crate::{lists, migrate, queues, spawn, tasks, work, writer};
 
 /// The store on one PostgreSQL database. Dropping it carries out what waits and closes its connections.
 pub struct PostgresStore {
@@ -274,7 +274,10 @@ impl TaskStore for PostgresStore {
 
     async fn list(&self, scope: TenantId, page: Page) -> Result<Vec<Task>, StoreError> {
         let listed = self
-            .read(move |session| async move { tasks::list(&session, scope, page).await })
+            .read(|session| {
+                let page = page.clone();
+                async move { lists::list(&session, scope, &page).await }
+            })
             .await?;
         listed.ok_or(StoreError::PageTooLarge)
     }
@@ -426,6 +429,17 @@ impl QueueStore for PostgresStore {
         self.read(|session| {
             let (name, key) = (name.clone(), key.clone());
             async move { queues::view(&session, scope, &name, key.as_deref()).await }
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl ListStore for PostgresStore {
+    async fn find(&self, scope: TenantId, page: Page) -> Result<Vec<Found>, StoreError> {
+        self.read(|session| {
+            let page = page.clone();
+            async move { lists::find(&session, scope, &page).await }
         })
         .await
     }

@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use taskflow_core::limits::PAGE_BYTES_MAX;
 use taskflow_core::task::{OnConflict, UniqueKey};
 use taskflow_core::{
     Attempt, Command, Json, NewTask, Plan, Priority, Status, Step, Task, TaskId, TenantId,
     Timestamp, step,
 };
-use taskflow_store::{Counts, Delete, Deleted, Edit, Edited, Filter, Inserted, Page, Ready, kept};
+use taskflow_store::{Counts, Delete, Deleted, Edit, Edited, Inserted, Ready, kept};
 use tokio_postgres::types::Type;
 
 use crate::columns::{Births, Deltas};
@@ -326,73 +325,9 @@ pub(crate) async fn read(
     Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
 }
 
-/// One page, newest first. None when it is heavier than `limits::PAGE_BYTES_MAX`: the ids and weights
-/// are read before the tasks.
-pub(crate) async fn list(
-    session: &Session,
-    tenant: TenantId,
-    page: Page,
-) -> Result<Option<Vec<Task>>, Failure> {
-    let sql = format!(
-        "SELECT t.id, coalesce(octet_length(t.payload), 0)::int8 \
-         + coalesce(octet_length(t.result), 0) + coalesce(octet_length(t.checkpoint), 0) \
-         FROM ({}) AS page JOIN taskflow.tasks AS t ON t.id = page.id ORDER BY t.id DESC",
-        listed_sql(page.filter)
-    );
-    let params: [Param<'_>; 4] = [
-        (&tenant.0, Type::INT8),
-        (&i64::from(page.limit), Type::INT8),
-        (&i64::from(page.skip), Type::INT8),
-        (&page.before.map_or(i64::MAX, TaskId::get), Type::INT8),
-    ];
-    let (mut ids, mut bytes) = (Vec::new(), 0);
-    for row in session.query(&sql, &params).await? {
-        ids.push(rows::id(&row)?);
-        bytes += usize::try_from(get::<i64>(&row, 1)?).unwrap_or(usize::MAX);
-    }
-    if bytes > PAGE_BYTES_MAX {
-        return Ok(None);
-    }
-    Ok(Some(read(session, tenant, &ids).await?.into_iter().flatten().collect()))
-}
-
 /// The live task that holds a unique key.
 pub(crate) const HOLDER: &str = "SELECT id FROM taskflow.tasks WHERE tenant = $1 AND queue = $2 \
      AND unique_key = $3 AND status < 2";
-
-/// The ids of a page: the newest of one index range per status and priority of the filter, merged. Each
-/// range is walked no further than the page can reach: left alone, the planner sorts whole ranges. It
-/// compares rows and orders by the key: only the index of lists gives that order, and begins there.
-/// Only numbers of enums go into the text, nothing of a caller's.
-pub(crate) fn listed_sql(filter: Filter) -> String {
-    if filter == Filter::default() {
-        return "SELECT id FROM taskflow.tasks WHERE tenant = $1 AND id < $4 \
-                ORDER BY id DESC LIMIT $2 OFFSET $3"
-            .to_owned();
-    }
-    let arms: Vec<String> = Status::ALL
-        .into_iter()
-        .filter(|status| filter.status.is_none_or(|wanted| wanted == *status))
-        .flat_map(|status| {
-            Priority::ALL
-                .into_iter()
-                .filter(move |priority| filter.priority.is_none_or(|wanted| wanted == *priority))
-                .map(move |priority| {
-                    let key = "tenant * 32 + status * 4 + priority";
-                    let wanted = status.number() * 4 + priority.number();
-                    format!(
-                        "(SELECT id FROM taskflow.tasks WHERE {key} >= $1 * 32 + {wanted} \
-                         AND ({key}, id) < ($1 * 32 + {wanted}, $4) \
-                         ORDER BY {key} DESC, id DESC LIMIT $2 + $3)"
-                    )
-                })
-        })
-        .collect();
-    format!(
-        "SELECT id FROM ({}) AS listed ORDER BY id DESC LIMIT $2 OFFSET $3",
-        arms.join(" UNION ALL ")
-    )
-}
 
 /// How many ready tasks of a task's queue and kind come before it.
 pub(crate) async fn ahead(

@@ -1,6 +1,7 @@
 //! Tests of what is not public. They need a server (`TEST_DATABASE_URL`), as those in `tests/it` do.
 
 mod plans;
+mod upgrades;
 
 #[expect(clippy::disallowed_methods, reason = "tests have no configuration")]
 pub(crate) fn url() -> String {

@@ -168,6 +168,11 @@ impl Bus {
         self.closing.cancelled().await;
     }
 
+    /// Whether the process stops.
+    pub fn is_closed(&self) -> bool {
+        self.closing.is_cancelled()
+    }
+
     /// Whether a claim waits that would take such a task.
     pub fn wanted(&self, queue: &QueueName, kind: &Kind) -> bool {
         self.waiters.lock().line.iter().any(|waiter| waiter.wish.takes(queue, kind))

@@ -10,6 +10,7 @@ pub mod duties;
 mod ends;
 pub mod error;
 mod grant;
+pub mod many;
 pub mod queues;
 pub mod readiness;
 pub mod tasks;
@@ -38,6 +39,8 @@ pub mod words {
 pub struct Services {
     /// Tasks for producers and operators.
     pub tasks: tasks::Tasks,
+    /// Decisions about many tasks at once.
+    pub many: many::Many,
     /// Work for workers of every sort.
     pub work: work::Work,
     /// Queues for operators.
@@ -62,6 +65,7 @@ impl Services {
         let bus = Arc::new(bus::Bus::default());
         Self {
             tasks: tasks::Tasks::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&bus)),
+            many: many::Many::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&bus)),
             work: work::Work::new(
                 Arc::clone(&store),
                 Arc::clone(&clock),

@@ -11,6 +11,7 @@ mod duties;
 mod grants;
 mod herald;
 mod line;
+mod many;
 mod readiness;
 mod reaper;
 mod steered;

@@ -10,6 +10,7 @@ mod error;
 mod gates;
 mod keeper;
 mod keyed;
+mod lists;
 mod memory;
 mod migrate;
 mod moving;

@@ -15,6 +15,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("../migrations/0001_tasks.sql")),
     M::up(include_str!("../migrations/0002_walks.sql")),
     M::up(include_str!("../migrations/0003_queues.sql")),
+    M::up(include_str!("../migrations/0004_lists.sql")),
 ];
 
 /// The newest schema that this program knows.

@@ -11,16 +11,16 @@ use taskflow_core::{
 };
 use taskflow_store::batcher::Batcher;
 use taskflow_store::{
-    AllInserted, Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, GateView, Health,
-    Hints, Inserted, Page, QueueSet, QueueStore, QueueView, Store, StoreError, Sync, Synced,
-    TaskStore, WorkStore, weight,
+    AllInserted, Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Found, GateView,
+    Health, Hints, Inserted, ListStore, Page, QueueSet, QueueStore, QueueView, Store, StoreError,
+    Sync, Synced, TaskStore, WorkStore, weight,
 };
 use tokio::sync::watch;
 
 use crate::error::OpenError;
 use crate::readers::{READERS, Readers};
 use crate::writer::{Order, Said, What};
-use crate::{connect, keeper, migrate, queues, tasks, work, writer};
+use crate::{connect, keeper, lists, migrate, queues, tasks, work, writer};
 
 /// The store on one SQLite file. Dropping it carries out what waits, checkpoints and closes the file.
 #[derive(Debug)]
@@ -158,7 +158,7 @@ impl TaskStore for SqliteStore {
     }
 
     async fn list(&self, scope: TenantId, page: Page) -> Result<Vec<Task>, StoreError> {
-        let listed = self.readers.read(move |c| tasks::list(c, scope, page)).await?;
+        let listed = self.readers.read(move |c| lists::list(c, scope, &page)).await?;
         listed.ok_or(StoreError::PageTooLarge)
     }
 
@@ -282,6 +282,13 @@ impl QueueStore for SqliteStore {
         key: Option<String>,
     ) -> Result<GateView, StoreError> {
         self.readers.read(move |c| queues::view(c, scope, &name, key.as_deref())).await
+    }
+}
+
+#[async_trait]
+impl ListStore for SqliteStore {
+    async fn find(&self, scope: TenantId, page: Page) -> Result<Vec<Found>, StoreError> {
+        self.readers.read(move |connection| lists::find(connection, scope, &page)).await
     }
 }
 

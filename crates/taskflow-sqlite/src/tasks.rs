@@ -1,13 +1,12 @@
 //! The room of tasks: SQL of insert, edit, delete and the reads.
 
 use rusqlite::{Connection, Error, OptionalExtension, params};
-use taskflow_core::limits::PAGE_BYTES_MAX;
 use taskflow_core::task::{OnConflict, UniqueKey};
 use taskflow_core::{
     Attempt, Command, Json, NewTask, Plan, Priority, Status, Step, Task, TaskId, TenantId,
     Timestamp, step,
 };
-use taskflow_store::{Counts, Delete, Deleted, Edit, Edited, Filter, Inserted, Page, kept};
+use taskflow_store::{Counts, Delete, Deleted, Edit, Edited, Inserted, kept};
 
 use crate::act::Act;
 use crate::rows::{self, Hot, task_columns};
@@ -284,54 +283,6 @@ pub(crate) fn task(
         ))?
         .query_row(params![id.get(), tenant.0], rows::task)
         .optional()
-}
-
-/// One page, newest first: a merge of one index range per status and priority of the filter. None when
-/// it is heavier than `limits::PAGE_BYTES_MAX`.
-pub(crate) fn list(
-    connection: &Connection,
-    tenant: TenantId,
-    page: Page,
-) -> Result<Option<Vec<Task>>, Error> {
-    let before = page.before.map_or(i64::MAX, TaskId::get);
-    let ids: Vec<i64> = connection
-        .prepare_cached(&listed_sql(page.filter))?
-        .query_map(params![tenant.0, page.limit, page.skip, before], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
-    let (mut tasks, mut bytes) = (Vec::with_capacity(ids.len()), 0);
-    for id in ids.into_iter().filter_map(TaskId::new) {
-        let Some(task) = task(connection, tenant, id)? else { continue };
-        let json = |json: &Option<Json>| json.as_ref().map_or(0, Json::len);
-        bytes += json(&task.payload) + json(&task.state.result) + json(&task.state.checkpoint);
-        if bytes > PAGE_BYTES_MAX {
-            return Ok(None);
-        }
-        tasks.push(task);
-    }
-    Ok(Some(tasks))
-}
-
-/// The statement of a list. Only numbers of enums go into the text, nothing of a caller's.
-/// Without a filter too: a plain `WHERE tenant = ?` reads a whole index and sorts it for every page.
-pub(crate) fn listed_sql(filter: Filter) -> String {
-    let arms: Vec<String> = Status::ALL
-        .into_iter()
-        .filter(|status| filter.status.is_none_or(|wanted| wanted == *status))
-        .flat_map(|status| {
-            Priority::ALL
-                .into_iter()
-                .filter(move |priority| filter.priority.is_none_or(|wanted| wanted == *priority))
-                .map(move |priority| {
-                    format!(
-                        "SELECT id FROM tasks INDEXED BY tasks_listed WHERE tenant = ?1 \
-                         AND status = {} AND priority = {} AND id < ?4",
-                        status.number(),
-                        priority.number()
-                    )
-                })
-        })
-        .collect();
-    format!("{} ORDER BY id DESC LIMIT ?2 OFFSET ?3", arms.join(" UNION ALL "))
 }
 
 /// How many ready tasks of a task's queue and kind come before it.

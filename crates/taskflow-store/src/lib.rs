@@ -22,6 +22,7 @@ mod error;
 mod health;
 mod hints;
 pub mod kept;
+pub mod lists;
 #[cfg(feature = "conformance")]
 pub mod model;
 pub mod moving;
@@ -36,6 +37,7 @@ use async_trait::async_trait;
 pub use error::StoreError;
 pub use health::Health;
 pub use hints::{Answers, Hints, Ready};
+pub use lists::{Found, ListStore};
 pub use page::{Filter, Page};
 pub use queues::{GateView, QueueSet, QueueStore, QueueView};
 pub use tasks::{AllInserted, Counts, Delete, Deleted, Edit, Edited, Inserted, TaskStore};
@@ -46,7 +48,7 @@ pub use work::{
 
 /// Everything that TaskFlow asks of a database.
 #[async_trait]
-pub trait Store: TaskStore + WorkStore + QueueStore {
+pub trait Store: TaskStore + ListStore + WorkStore + QueueStore {
     /// Asks the database whether it answers, and its schema.
     async fn health(&self) -> Result<Health, StoreError>;
 

@@ -1,18 +1,42 @@
-//! What a list asks for.
+//! What a list asks for. How a store finds it is in `lists.rs` and in the stores.
 
-use taskflow_core::{Priority, Status, TaskId};
+use taskflow_core::{Kind, PendingReason, Priority, QueueName, Status, Task, TaskId, Timestamp};
 
-/// Which tasks; an empty filter takes all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Which tasks: those that every part which is given takes. An empty filter takes all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Filter {
     /// Only this status.
     pub status: Option<Status>,
     /// Only this priority.
     pub priority: Option<Priority>,
+    /// Only of this queue.
+    pub queue: Option<QueueName>,
+    /// Only of this kind.
+    pub kind: Option<Kind>,
+    /// Only with this tag, letter by letter.
+    pub tag: Option<String>,
+    /// Only pending tasks that wait for this reason.
+    pub reason: Option<PendingReason>,
+    /// Only tasks that were created after this instant.
+    pub created_after: Option<Timestamp>,
+}
+
+impl Filter {
+    /// Whether it takes `task` as it is at `now`.
+    pub fn takes(&self, task: &Task, now: Timestamp) -> bool {
+        let state = &task.state;
+        self.status.is_none_or(|status| status == state.status)
+            && self.priority.is_none_or(|priority| priority == task.priority)
+            && self.queue.as_ref().is_none_or(|queue| *queue == task.queue)
+            && self.kind.as_ref().is_none_or(|kind| *kind == task.kind)
+            && self.tag.as_ref().is_none_or(|tag| task.tags.contains(tag))
+            && self.reason.is_none_or(|reason| state.pending_reason(now) == Some(reason))
+            && self.created_after.is_none_or(|after| task.created_at > after)
+    }
 }
 
 /// One page, newest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
     /// Which tasks.
     pub filter: Filter,
@@ -21,6 +45,8 @@ pub struct Page {
     pub before: Option<TaskId>,
     /// How many to pass over, at most `limits::SKIP_MAX`.
     pub skip: u32,
-    /// How many to give, at most `limits::PAGE_MAX`.
+    /// How many to give, at most `limits::PAGE_MAX`; of [`crate::ListStore::find`] `limits::FIND_MAX`.
     pub limit: u32,
+    /// The instant for which `filter.reason` is meant.
+    pub now: Timestamp,
 }

@@ -18,10 +18,10 @@ use taskflow_service::tasks::Tasks;
 use taskflow_service::words::{Filter, Page};
 
 use super::create::CreateTask;
+use super::filter::FilterWords;
 use super::reply::{Answer, Reply};
 use super::update::UpdateTask;
 use super::view::{AttemptView, TaskView, view};
-use super::words::{Priority, Status};
 use crate::extract::query::FromPairs;
 use crate::extract::{Body, IfMatch, Query, TaskPath};
 use crate::openapi::{document, problems};
@@ -144,16 +144,15 @@ async fn list(
     State(clock): State<Arc<dyn Clock>>,
     Query(query): Query<ListQuery>,
 ) -> Answer<Vec<TaskView<'static>>> {
-    let filter =
-        Filter { status: query.status.map(Into::into), priority: query.priority.map(Into::into) };
+    let now = clock.now();
     let page = Page {
-        filter,
+        filter: query.filter.clone(),
         before: query.after.and_then(TaskId::new),
         skip: query.skip,
         limit: query.limit,
+        now,
     };
     let tasks = tasks.list(Actor::DEFAULT, page).await?;
-    let now = clock.now();
     let reply = Reply::ok(&tasks.iter().map(|task| view(task, now)).collect::<Vec<_>>())?;
     let full = tasks.len() == query.limit as usize;
     Ok(match tasks.last().filter(|_| full) {
@@ -204,14 +203,11 @@ struct ListQuery {
     #[serde(default = "default_limit")]
     #[schemars(range(min = 1, max = 1000))]
     limit: u32,
-    /// Only this status.
-    #[schemars(with = "Status")]
-    #[serde(default)]
-    status: Option<Status>,
-    /// Only this priority.
-    #[schemars(with = "Priority")]
-    #[serde(default)]
-    priority: Option<Priority>,
+    #[serde(flatten)]
+    words: FilterWords,
+    /// What the words mean.
+    #[serde(skip)]
+    filter: Filter,
 }
 
 fn default_limit() -> u32 {
@@ -219,7 +215,18 @@ fn default_limit() -> u32 {
 }
 
 impl FromPairs for ListQuery {
-    const NAMES: &'static [&'static str] = &["skip", "after", "limit", "status", "priority"];
+    const NAMES: &'static [&'static str] = &[
+        "skip",
+        "after",
+        "limit",
+        "status",
+        "priority",
+        "queue",
+        "kind",
+        "tag",
+        "pending_reason",
+        "created_after",
+    ];
 
     fn from_pairs(pairs: &[(String, String)]) -> Result<Self, Vec<Fault>> {
         let mut query = Self::default();
@@ -241,22 +248,14 @@ impl FromPairs for ListQuery {
                     Some(n) => query.limit = n,
                     None => fault(name, "out-of-range", "must be an integer from 1 to 1000"),
                 },
-                "status" => match core::Status::parse(value) {
-                    Some(status) => query.status = Some(status.into()),
-                    None if value.is_empty() => {}
-                    None => fault(
-                        name,
-                        "unknown-word",
-                        "must be pending, in_progress, completed, failed or cancelled",
-                    ),
-                },
-                "priority" => match core::Priority::parse(value) {
-                    Some(priority) => query.priority = Some(priority.into()),
-                    None if value.is_empty() => {}
-                    None => fault(name, "unknown-word", "must be low, medium, high or urgent"),
-                },
-                _ => {}
+                // The earlier service took them for not given.
+                "status" | "priority" if value.is_empty() => {}
+                _ => query.words.take(name, value),
             }
+        }
+        match query.words.check("?") {
+            Ok(filter) => query.filter = filter,
+            Err(more) => faults.extend(more),
         }
         if faults.is_empty() { Ok(query) } else { Err(faults) }
     }
@@ -264,21 +263,15 @@ impl FromPairs for ListQuery {
 
 impl Default for ListQuery {
     fn default() -> Self {
-        Self { skip: 0, after: None, limit: PAGE_DEFAULT, status: None, priority: None }
+        let (words, filter) = (FilterWords::default(), Filter::default());
+        Self { skip: 0, after: None, limit: PAGE_DEFAULT, words, filter }
     }
 }
 
 impl ListQuery {
     /// The same list from `last` on.
     fn next(&self, last: TaskId) -> String {
-        let mut path = format!("/api/v1/tasks?after={last}&limit={}", self.limit);
-        if let Some(status) = self.status {
-            path += &format!("&status={}", core::Status::from(status).as_str());
-        }
-        if let Some(priority) = self.priority {
-            path += &format!("&priority={}", core::Priority::from(priority).as_str());
-        }
-        path
+        format!("/api/v1/tasks?after={last}&limit={}{}", self.limit, self.words.query())
     }
 }
 

@@ -287,7 +287,7 @@ impl JsonSchema for Stored<'_> {
 }
 
 /// An object. A derived struct alone would also take an array of its fields' values.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct Object<T>(pub T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {

@@ -3,6 +3,8 @@
 mod bulk;
 mod editing;
 mod explain;
+mod lists;
+mod many;
 mod status;
 mod turn;
 

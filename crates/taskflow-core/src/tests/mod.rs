@@ -7,6 +7,7 @@ mod explain;
 mod gate;
 mod json;
 mod lease;
+mod many;
 mod name;
 mod retry;
 mod sequence;

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use taskflow_core::{Priority, Status};
-use taskflow_store::Filter;
+use taskflow_core::Priority;
+use taskflow_store::lists::{Off, Source};
 use tokio_postgres::{Client, NoTls};
 
 use super::url;
+use crate::lists::{self, Walk as ListWalk};
 use crate::options::{Options, PoolMode};
 use crate::{columns, connect, desk, gates, keyed, lanes, migrate, queues, tasks, work};
 
@@ -31,9 +32,47 @@ fn walk(
 }
 
 fn walks() -> Vec<Walk> {
-    let one = Filter { status: Some(Status::Pending), priority: Some(Priority::High) };
-    let many = Filter { status: None, priority: Some(Priority::Medium) };
-    let page = ("int8,int8,int8,int8", "1,10,0,50");
+    let mut walks = short_walks();
+    walks.extend(lists());
+    walks
+}
+
+/// The walks of lists: where they begin, with what they look up in rows and tags.
+fn lists() -> Vec<Walk> {
+    let types = "int8,int8,int8,int8,int8,int4[],text,text,text,int8,int8,int4[]";
+    let values = "1,50,0,9000,10,'{0,1,2,3,20}','q0','k','t',5,30000,'{20,21,22,23}'";
+    let sources = [
+        ("listed", Source::Listed, "tasks_listed"),
+        ("queued", Source::Queue, "tasks_queued"),
+        ("kinds", Source::Kind, "tasks_kinds"),
+    ];
+    let mut walks = Vec::new();
+    for (name, source, index) in sources {
+        for off in [None, Some(Off::Due), Some(Off::Later)] {
+            for apart in [false, true] {
+                let sql = ListWalk { source, off, apart }.sql();
+                let indexes = match off.filter(|_| apart) {
+                    Some(_) => vec![index, "tasks_delayed", "task_tags_pkey"],
+                    None => vec![index, "task_tags_pkey"],
+                };
+                walks.push(walk(name, sql, types, values, indexes.leak()));
+            }
+        }
+    }
+    let all = ListWalk { source: Source::All, off: None, apart: false };
+    walks.push(walk("all", all.sql(), types, values, &["tasks_id", "task_tags_pkey"]));
+    let tag = ListWalk { source: Source::Tag, off: Some(Off::Due), apart: false };
+    walks.push(walk("tag", tag.sql(), types, values, &["tasks_id", "task_tags_pkey"]));
+    walks.push(walk("tagged", lists::TAGGED, types, values, &["task_tags_pkey"]));
+    for off in [Off::Due, Off::Later] {
+        let sql = lists::few_sql(off);
+        walks.push(walk("few", sql, "int8,int8,int8", "1,30000,10000", &["tasks_delayed"]));
+    }
+    walks.push(walk("floor", lists::FLOOR, "int8", "5", &["task_births_pkey"]));
+    walks
+}
+
+fn short_walks() -> Vec<Walk> {
     let lane = "'{1}','{q}','{k}','{1}','{1}','{1}','{1}'";
     let [leases, deadlines, expiring] = work::EXPIRING.map(|from| format!("SELECT id {from}"));
     let ran_out = ("int8,int8,int8", "5,10,1");
@@ -102,9 +141,6 @@ fn walks() -> Vec<Walk> {
             "1,'q','k',5,5,5,10",
             &["tasks_ready"],
         ),
-        walk("a range", tasks::listed_sql(one), page.0, page.1, &["tasks_listed"]),
-        walk("ranges", tasks::listed_sql(many), page.0, page.1, &["tasks_listed"]),
-        walk("all", tasks::listed_sql(Filter::default()), page.0, page.1, &["tasks_id"]),
     ]
 }
 
@@ -149,7 +185,7 @@ async fn fill(client: &Client, from: u32, to: u32, ended: bool) {
         "INSERT INTO taskflow.tasks(id, tenant, status, priority, queue, kind, run_at, max_attempts, \
          lease_seconds, created_at, updated_at, version, title, unique_key, deadline_at, expires_at, \
          concurrency_key) \
-         SELECT i, 1, 0, i % 4, 'q' || i % 3, 'k', i, 5, 30, i, i, 1, 't', \
+         SELECT i, 1, 0, i % 4, 'q' || i % 3, 'k', i, 5, 30, i, i - i % 2, 1, 't', \
          CASE WHEN i % 10 = 0 THEN 'key' || i END, CASE WHEN i % 10 = 1 THEN i END, \
          CASE WHEN i % 10 = 2 THEN i END, CASE WHEN i % 2 = 0 THEN 'c' || i % 7 END FROM generate_series({from}, {to}) AS i;"
     );

@@ -11,9 +11,9 @@ use taskflow_core::{
     Attempt, NewTask, Queue, QueueName, QueuePatch, Task, TaskId, TenantId, Timestamp,
 };
 use taskflow_store::{
-    AllInserted, Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, GateView, Health,
-    Hints, Inserted, Page, QueueSet, QueueStore, QueueView, Store, StoreError, Sync, Synced,
-    TaskStore, WorkStore,
+    AllInserted, Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Found, GateView,
+    Health, Hints, Inserted, ListStore, Page, QueueSet, QueueStore, QueueView, Store, StoreError,
+    Sync, Synced, TaskStore, WorkStore,
 };
 use tokio::sync::watch;
 
@@ -40,6 +40,8 @@ pub(super) struct Steered {
     failing: AtomicU32,
     /// How long a look at what comes due takes.
     due_takes: Mutex<Duration>,
+    /// How long it takes to find the tasks of a filter.
+    find_takes: Mutex<Duration>,
     /// Whether answers to claims are held back.
     held: watch::Sender<bool>,
     /// What it says of its health.
@@ -54,6 +56,7 @@ impl Steered {
             dues: AtomicU32::new(0),
             failing: AtomicU32::new(0),
             due_takes: Mutex::new(Duration::ZERO),
+            find_takes: Mutex::new(Duration::ZERO),
             held: watch::Sender::new(false),
             says: Mutex::new(Says::Truth),
         }
@@ -73,6 +76,10 @@ impl Steered {
 
     pub(super) fn let_due_take(&self, time: Duration) {
         *self.due_takes.lock() = time;
+    }
+
+    pub(super) fn let_find_take(&self, time: Duration) {
+        *self.find_takes.lock() = time;
     }
 
     pub(super) fn say(&self, says: Says) {
@@ -236,6 +243,18 @@ impl QueueStore for Steered {
         key: Option<String>,
     ) -> Result<GateView, StoreError> {
         self.inner.gate(scope, name, key).await
+    }
+}
+
+#[async_trait]
+impl ListStore for Steered {
+    async fn find(&self, scope: TenantId, page: Page) -> Result<Vec<Found>, StoreError> {
+        let found = self.inner.find(scope, page).await;
+        let time = *self.find_takes.lock();
+        if !time.is_zero() {
+            tokio::time::sleep(time).await;
+        }
+        found
     }
 }
 

@@ -126,7 +126,7 @@ async fn lists_and_counts_are_the_store_s() {
     let first = stage.create("a").await;
     let second = stage.create("a").await;
     edit(&stage, first, to(Status::Completed)).await.unwrap();
-    let page = Page { filter: Filter::default(), before: None, skip: 0, limit: 10 };
+    let page = Page { filter: Filter::default(), before: None, skip: 0, limit: 10, now: at(0.0) };
     let listed = stage.services.tasks.list(ME, page).await.unwrap();
     assert_eq!(listed.iter().map(|task| task.id).collect::<Vec<_>>(), [second, first]);
     let counts = stage.services.tasks.count(ME).await.unwrap();

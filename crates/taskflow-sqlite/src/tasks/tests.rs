@@ -27,26 +27,6 @@ fn walks_ranges(plan: &[String]) -> bool {
 }
 
 #[test]
-fn every_list_merges_index_ranges_and_sorts_nothing() {
-    let (_folder, connection) = database();
-    for status in Status::ALL.into_iter().map(Some).chain([None]) {
-        for priority in Priority::ALL.into_iter().map(Some).chain([None]) {
-            let filter = Filter { status, priority };
-            let plan = plan(&connection, &listed_sql(filter), &[1, 100, 0, 50]);
-            assert!(walks_ranges(&plan), "{filter:?}: {plan:#?}");
-            let ranges = plan.iter().filter(|step| {
-                // From the cursor on: the id is the row's own.
-                step.contains(
-                    "COVERING INDEX tasks_listed (tenant=? AND status=? AND priority=? AND rowid<?)",
-                )
-            });
-            let wanted = status.map_or(5, |_| 1) * priority.map_or(4, |_| 1);
-            assert_eq!(ranges.count(), wanted, "{filter:?}: {plan:#?}");
-        }
-    }
-}
-
-#[test]
 fn statistics_read_the_counts_of_one_tenant_and_no_task() {
     let (_folder, connection) = database();
     let plan = plan(&connection, COUNTED, &[1]);

@@ -10,6 +10,7 @@ use taskflow_store::Store;
 use taskflow_store::conformance::Harness;
 
 mod files;
+mod upgrades;
 
 /// Keeps the folder of each open store, by the address of the store.
 #[derive(Default)]

@@ -9,6 +9,7 @@ pub mod dependencies;
 pub mod edits;
 pub mod harness;
 pub mod isolation;
+pub mod lists;
 pub mod queues;
 pub mod random;
 pub mod stage;
@@ -52,6 +53,16 @@ macro_rules! conformance {
                 all_of_a_batch_are_stored_in_order
                 one_that_is_refused_takes_the_others_with_it
                 a_refused_batch_leaves_its_neighbours_alone
+            }
+            lists {
+                a_list_filters_by_queue_and_kind
+                a_list_by_tag_follows_births_edits_and_deletes
+                a_list_by_reason_follows_the_time
+                a_list_by_reason_is_right_when_very_many_were_put_off
+                a_list_of_what_was_created_after_an_instant_trusts_no_order
+                a_walk_finds_every_task_that_stays_exactly_once
+                random_filters_list_what_the_model_lists
+                another_tenant_s_tasks_are_in_no_list
             }
             edits {
                 an_edit_changes_the_given_fields_only

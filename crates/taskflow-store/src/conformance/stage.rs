@@ -134,7 +134,7 @@ impl Stage {
 
     /// One page of a list.
     pub async fn list(&self, filter: Filter, skip: u32, limit: u32) -> Vec<Task> {
-        let page = Page { filter, before: None, skip, limit };
+        let page = Page { filter, before: None, skip, limit, now: self.now() };
         self.store.list(self.tenant, page).await.expect("list works")
     }
 

@@ -205,8 +205,9 @@ pub async fn a_list_goes_on_where_a_page_ended(h: &dyn Harness) {
     let stage = Stage::open(h).await;
     stage.insert((0..7).map(|n| stage.plan(&format!("t{n}"))).collect()).await;
     let page = async |before, status, skip, limit| {
-        let filter = Filter { status, priority: None };
-        let page = Page { filter, before: Some(id(before)), skip, limit };
+        let filter = Filter { status, ..Filter::default() };
+        let before = Some(id(before));
+        let page = Page { filter, before, skip, limit, now: stage.now() };
         ids(&stage.store.list(stage.tenant, page).await.expect("list works"))
     };
     assert_eq!(page(8, None, 0, 3).await, [7, 6, 5]);
@@ -236,7 +237,8 @@ pub async fn a_list_filters_by_status_and_priority(h: &dyn Harness) {
         stage.set(id(n), Status::Cancelled).await;
     }
     let list = async |status, priority, skip, limit| {
-        ids(&stage.list(Filter { status, priority }, skip, limit).await)
+        let filter = Filter { status, priority, ..Filter::default() };
+        ids(&stage.list(filter, skip, limit).await)
     };
     let (cancelled, high) = (Some(Status::Cancelled), Some(Priority::High));
     assert_eq!(list(cancelled, None, 0, 10).await, [5, 3, 2, 1]);
@@ -264,7 +266,7 @@ pub async fn counts_equal_the_lists(h: &dyn Harness) {
     stage.delete(id(5)).await;
     assert_eq!(stage.counts().await, [3, 2, 1, 1, 0]);
     for status in Status::ALL {
-        let filter = Filter { status: Some(status), priority: None };
+        let filter = Filter { status: Some(status), ..Filter::default() };
         let listed = stage.list(filter, 0, 100).await.len();
         let counts = Counts(stage.counts().await);
         assert_eq!(counts.of(status), listed as u64, "{status:?}");

@@ -2,6 +2,7 @@
 //! Stores are compared with it command by command (`conformance/random.rs`), so where the prose of
 //! the traits leaves a question open, this is the answer. It is not durable and not fast.
 
+mod lists;
 mod queues;
 mod tasks;
 mod work;

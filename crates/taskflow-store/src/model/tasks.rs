@@ -182,16 +182,7 @@ impl TaskStore for Model {
     }
 
     async fn list(&self, scope: TenantId, page: Page) -> Result<Vec<Task>, StoreError> {
-        let fits = |task: &&Task| {
-            page.filter.status.is_none_or(|status| status == task.state.status)
-                && page.filter.priority.is_none_or(|priority| priority == task.priority)
-                && page.before.is_none_or(|id| task.id < id)
-        };
-        let (skip, limit) = (page.skip as usize, page.limit as usize);
-        let newest_first = |t: &mut Tables| {
-            t.tasks(scope).rev().filter(fits).skip(skip).take(limit).cloned().collect()
-        };
-        Ok(self.call(newest_first).0)
+        Ok(self.call(|t| t.page(scope, &page).cloned().collect()).0)
     }
 
     async fn edit(

@@ -2,12 +2,13 @@
 
 const LIST: &str = include_str!("../../src/conformance/mod.rs");
 
-const ROOMS: [(&str, &str); 11] = [
+const ROOMS: [(&str, &str); 12] = [
     ("bulk", include_str!("../../src/conformance/bulk.rs")),
     ("claims", include_str!("../../src/conformance/claims.rs")),
     ("dependencies", include_str!("../../src/conformance/dependencies.rs")),
     ("edits", include_str!("../../src/conformance/edits.rs")),
     ("isolation", include_str!("../../src/conformance/isolation.rs")),
+    ("lists", include_str!("../../src/conformance/lists.rs")),
     ("queues", include_str!("../../src/conformance/queues.rs")),
     ("random", include_str!("../../src/conformance/random/mod.rs")),
     ("tasks", include_str!("../../src/conformance/tasks.rs")),

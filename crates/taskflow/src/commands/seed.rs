@@ -79,7 +79,8 @@ async fn first(services: &Services, now: Timestamp) -> anyhow::Result<bool> {
 
 async fn is_seeded(services: &Services) -> anyhow::Result<bool> {
     for page in 0..PAGES {
-        let page = Page { filter: Filter::default(), before: None, skip: page * 1000, limit: 1000 };
+        let (filter, now) = (Filter::default(), services.clock.now());
+        let page = Page { filter, before: None, skip: page * 1000, limit: 1000, now };
         let tasks = services.tasks.list(Actor::DEFAULT, page).await?;
         if tasks.iter().any(|task| task.tags.iter().any(|tag| tag == TAG)) {
             return Ok(true);

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use taskflow_core::limits::PAGE_MAX;
 use taskflow_core::{Attempt, Status, Task, TenantId};
 
+use crate::conformance::stage::START;
 use crate::{Filter, Page, Ready, Store, StoreError};
 
 /// An answer; a store that fails is a difference too.
@@ -74,7 +75,8 @@ pub(super) async fn dump(
     let mut all = Vec::new();
     loop {
         let skip = u32::try_from(all.len()).expect("a sequence makes few tasks");
-        let page = Page { filter: Filter::default(), before: None, skip, limit: PAGE_MAX };
+        let page =
+            Page { filter: Filter::default(), before: None, skip, limit: PAGE_MAX, now: START };
         let tasks = said(store.list(scope, page).await)?;
         if tasks.is_empty() {
             return Ok(all);

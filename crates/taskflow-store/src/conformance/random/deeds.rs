@@ -5,11 +5,10 @@
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
-use taskflow_core::{Finish, Priority, Status};
+use taskflow_core::Finish;
 
 use super::fields::{
-    Birth, Change, Setting, birth, change, finish, often, priority, rarely, seconds, setting,
-    status,
+    Birth, Change, Setting, Sieve, birth, change, finish, often, rarely, seconds, setting, sieve,
 };
 
 /// Picks a task by its number, counted round those that were born.
@@ -18,52 +17,16 @@ pub(super) type Pick = u8;
 /// One command.
 #[derive(Debug, Clone)]
 pub(super) enum Deed {
-    Insert {
-        tenant: u8,
-        births: Vec<Birth>,
-    },
-    InsertAll {
-        tenant: u8,
-        births: Vec<Birth>,
-    },
-    Queue {
-        tenant: u8,
-        queue: u8,
-        guard: Guard,
-        setting: Setting,
-    },
-    Sync {
-        tenant: u8,
-        ends: Vec<End>,
-        beats: Vec<Beat>,
-        wish: Option<Wish>,
-    },
-    Edit {
-        tenant: u8,
-        changes: Vec<(Pick, Guard, Change)>,
-    },
-    Delete {
-        tenant: u8,
-        picks: Vec<(Pick, Guard)>,
-    },
-    Expire {
-        limit: u32,
-    },
-    Due {
-        from: f64,
-        span: f64,
-    },
-    List {
-        tenant: u8,
-        status: Option<Status>,
-        priority: Option<Priority>,
-        before: Option<u8>,
-        skip: u32,
-        limit: u32,
-    },
-    Pass {
-        seconds: f64,
-    },
+    Insert { tenant: u8, births: Vec<Birth> },
+    InsertAll { tenant: u8, births: Vec<Birth> },
+    Queue { tenant: u8, queue: u8, guard: Guard, setting: Setting },
+    Sync { tenant: u8, ends: Vec<End>, beats: Vec<Beat>, wish: Option<Wish> },
+    Edit { tenant: u8, changes: Vec<(Pick, Guard, Change)> },
+    Delete { tenant: u8, picks: Vec<(Pick, Guard)> },
+    Expire { limit: u32 },
+    Due { from: f64, span: f64 },
+    List { tenant: u8, sieve: Sieve, before: Option<u8>, skip: u32, limit: u32 },
+    Pass { seconds: f64 },
     Reopen,
 }
 
@@ -132,10 +95,8 @@ fn deed() -> impl Strategy<Value = Deed> {
             .prop_map(|(tenant, picks)| Deed::Delete { tenant, picks }),
         3 => prop_oneof![0..4_u32, Just(500)].prop_map(|limit| Deed::Expire { limit }),
         1 => (-10.0..10.0, 0.0..10.0).prop_map(|(from, span)| Deed::Due { from, span }),
-        1 => (tenant(), of(status()), of(priority()), of(1..40_u8), 0..4_u32, 0..6_u32).prop_map(
-            |(tenant, status, priority, before, skip, limit)| Deed::List {
-                tenant, status, priority, before, skip, limit
-            }
+        6 => (tenant(), sieve(), of(1..40_u8), 0..4_u32, 0..6_u32).prop_map(
+            |(tenant, sieve, before, skip, limit)| Deed::List { tenant, sieve, before, skip, limit }
         ),
         5 => seconds().prop_map(|seconds| Deed::Pass { seconds }),
         1 => Just(Deed::Reopen),

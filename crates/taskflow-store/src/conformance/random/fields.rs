@@ -6,7 +6,9 @@ use proptest::option::of;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::sample::select;
 use taskflow_core::task::OnConflict;
-use taskflow_core::{Finish, Json, Priority, RetryPolicy, Status, Strategy as Growth};
+use taskflow_core::{
+    Finish, Json, PendingReason, Priority, RetryPolicy, Status, Strategy as Growth,
+};
 
 use super::deeds::Pick;
 
@@ -22,6 +24,20 @@ pub(super) struct Birth {
     pub(super) concurrency_key: Option<u8>,
     pub(super) parents: Vec<Pick>,
     pub(super) payload: Option<Json>,
+    /// One tag a bit.
+    pub(super) tags: u8,
+}
+
+/// What a list asks for; instants are seconds before now.
+#[derive(Debug, Clone)]
+pub(super) struct Sieve {
+    pub(super) status: Option<Status>,
+    pub(super) priority: Option<Priority>,
+    pub(super) queue: Option<u8>,
+    pub(super) kind: Option<u8>,
+    pub(super) tag: Option<u8>,
+    pub(super) reason: Option<PendingReason>,
+    pub(super) created_ago: Option<f64>,
 }
 
 /// What a task says about its attempts; instants are seconds from now.
@@ -45,6 +61,7 @@ pub(super) struct Change {
     pub(super) bounds: Option<Bounds>,
     pub(super) queue: Option<u8>,
     pub(super) status: Option<Status>,
+    pub(super) tags: Option<u8>,
     pub(super) rerun: bool,
 }
 
@@ -123,10 +140,20 @@ fn key() -> impl Strategy<Value = Option<(u8, OnConflict)>> {
 pub(super) fn birth() -> impl Strategy<Value = Birth> {
     let parents = prop_oneof![2 => Just(Vec::new()), 1 => vec(any::<Pick>(), 1..4)];
     let run_in = rarely(prop_oneof![4 => seconds(), 1 => Just(-1.0)]);
-    let concurrency_key = of(0..3_u8);
-    let keys = (key(), concurrency_key);
-    (priority(), 0..2_u8, kind(), run_in, bounds(), keys, parents, rarely(json())).prop_map(
-        |(priority, queue, kind, run_in, bounds, (key, concurrency_key), parents, payload)| Birth {
+    let tags = prop_oneof![2 => Just(0), 1 => 1..4_u8];
+    let keys = (key(), of(0..3_u8));
+    (priority(), 0..2_u8, kind(), run_in, bounds(), keys, parents, rarely(json()), tags).prop_map(
+        |(
+            priority,
+            queue,
+            kind,
+            run_in,
+            bounds,
+            (key, concurrency_key),
+            parents,
+            payload,
+            tags,
+        )| Birth {
             priority,
             queue,
             kind,
@@ -136,6 +163,7 @@ pub(super) fn birth() -> impl Strategy<Value = Birth> {
             concurrency_key,
             parents,
             payload,
+            tags,
         },
     )
 }
@@ -177,17 +205,33 @@ pub(super) fn change() -> impl Strategy<Value = Change> {
         rarely(bounds()),
         prop_oneof![12 => Just(None), 1 => (0..2_u8).prop_map(Some)],
         status,
+        rarely(0..4_u8),
         prop_oneof![6 => Just(false), 1 => Just(true)],
     )
-        .prop_map(|(title, priority, payload, run_in, bounds, queue, status, rerun)| Change {
-            title,
-            priority,
-            payload,
-            run_in,
-            bounds,
-            queue,
+        .prop_map(|(title, priority, payload, run_in, bounds, queue, status, tags, rerun)| {
+            Change { title, priority, payload, run_in, bounds, queue, status, tags, rerun }
+        })
+}
+
+/// Mostly one or two parts at once.
+pub(super) fn sieve() -> impl Strategy<Value = Sieve> {
+    (
+        rarely(status()),
+        rarely(priority()),
+        rarely(0..3_u8),
+        rarely(0..4_u8),
+        rarely(0..3_u8),
+        prop_oneof![2 => Just(None), 1 => select(PendingReason::ALL.to_vec()).prop_map(Some)],
+        rarely(seconds()),
+    )
+        .prop_map(|(status, priority, queue, kind, tag, reason, created_ago)| Sieve {
             status,
-            rerun,
+            priority,
+            queue,
+            kind,
+            tag,
+            reason,
+            created_ago,
         })
 }
 

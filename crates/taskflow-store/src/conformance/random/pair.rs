@@ -12,7 +12,7 @@ use taskflow_core::{Pinned, QueuePatch};
 
 use super::compare::{dump, said, same, same_ready, sound, told};
 use super::deeds::{Beat, Deed, End, Guard, Holder, Pick, Wish};
-use super::fields::{Birth, Bounds, Change, Setting};
+use super::fields::{Birth, Bounds, Change, Setting, Sieve};
 use crate::conformance::harness::Harness;
 use crate::conformance::stage::{START, kind, queue, token, worker};
 use crate::model::Model;
@@ -23,6 +23,7 @@ use crate::{
 
 const TENANTS: [TenantId; 2] = [TenantId(1), TenantId(2)];
 const QUEUES: [&str; 3] = ["a", "b", "nowhere"];
+const TAGS: [&str; 3] = ["t0", "t1", "nobody's"];
 const KINDS: [&str; 4] = ["work", "mail", "log", "manual"];
 
 /// Both stores and what a client remembers.
@@ -89,17 +90,21 @@ impl Pair {
                 same("next", &expected.next, &got.next)?;
                 same_ready(&mut expected.ready, &mut got.ready)
             }
-            Deed::List { tenant, status, priority, before, skip, limit } => {
-                let filter = Filter { status: *status, priority: *priority };
+            Deed::List { tenant, sieve, before, skip, limit } => {
                 let page = Page {
-                    filter,
+                    filter: self.filter(sieve),
                     before: before.and_then(|id| TaskId::new(id.into())),
                     skip: *skip,
                     limit: *limit,
+                    now: self.now,
                 };
-                let expected = said((&self.model as &dyn Store).list(scope(*tenant), page).await)?;
-                let got = said(self.store().list(scope(*tenant), page).await)?;
-                same("lists", &expected, &got)
+                let model: &dyn Store = &self.model;
+                let expected = said(model.list(scope(*tenant), page.clone()).await)?;
+                let got = said(self.store().list(scope(*tenant), page.clone()).await)?;
+                same("lists", &expected, &got)?;
+                let expected = said(model.find(scope(*tenant), page.clone()).await)?;
+                let got = said(self.store().find(scope(*tenant), page).await)?;
+                same("found", &expected, &got)
             }
             Deed::Pass { seconds } => {
                 self.now = self.now.plus_seconds(*seconds);
@@ -283,8 +288,21 @@ impl Pair {
         })
     }
 
+    fn filter(&self, sieve: &Sieve) -> Filter {
+        Filter {
+            status: sieve.status,
+            priority: sieve.priority,
+            queue: sieve.queue.map(|n| queue(QUEUES[usize::from(n)])),
+            kind: sieve.kind.map(|n| kind(KINDS[usize::from(n)])),
+            tag: sieve.tag.map(|n| TAGS[usize::from(n)].to_owned()),
+            reason: sieve.reason,
+            created_after: sieve.created_ago.map(|ago| self.now.plus_seconds(-ago)),
+        }
+    }
+
     fn new_task(&self, birth: &Birth) -> NewTask {
         NewTask {
+            tags: tags(birth.tags),
             priority: birth.priority,
             queue: queue(QUEUES[usize::from(birth.queue)]),
             kind: kind(KINDS[usize::from(birth.kind)]),
@@ -325,6 +343,7 @@ impl Pair {
             deadline_at: terms.as_ref().map(|terms| terms.deadline_at),
             expires_at: terms.as_ref().map(|terms| terms.expires_at),
             lease_seconds: terms.as_ref().map(|terms| terms.lease_seconds),
+            tags: change.tags.map(tags),
             status: change.status,
             rerun: change.rerun,
             pinned: Pinned { queue, ..Pinned::default() },
@@ -438,6 +457,11 @@ fn queue_patch(setting: &Setting) -> QueuePatch {
         }
         Setting::Guard(guard) => QueuePatch { starvation_guard: Some(*guard), ..usual },
     }
+}
+
+/// One tag a bit.
+fn tags(bits: u8) -> Vec<String> {
+    (0..2).filter(|n| bits & (1 << n) != 0).map(|n| TAGS[n].to_owned()).collect()
 }
 
 fn scope(tenant: u8) -> TenantId {

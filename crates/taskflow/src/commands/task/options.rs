@@ -149,6 +149,12 @@ pub(super) struct ListOptions {
     /// Only with this tag
     #[arg(long, value_name = "TAG")]
     pub(super) tag: Option<String>,
+    /// Only pending tasks that wait for this reason
+    #[arg(long, value_parser = reasons())]
+    pub(super) reason: Option<String>,
+    /// Only created after this time, such as 2026-01-31T09:30:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(super) created_after: Option<String>,
     /// At most so many
     #[arg(long, value_name = "N")]
     pub(super) limit: Option<u32>,
@@ -163,6 +169,8 @@ impl ListOptions {
             ("queue", &self.queue),
             ("kind", &self.kind),
             ("tag", &self.tag),
+            ("pending_reason", &self.reason),
+            ("created_after", &self.created_after),
         ];
         let texts = texts.into_iter().filter_map(|(name, text)| Some((name, text.clone()?)));
         texts.chain(self.limit.map(|limit| ("limit", limit.to_string()))).collect()
@@ -171,6 +179,11 @@ impl ListOptions {
 
 fn statuses() -> PossibleValuesParser {
     PossibleValuesParser::new(taskflow_core::Status::ALL.map(taskflow_core::Status::as_str))
+}
+
+fn reasons() -> PossibleValuesParser {
+    let reasons = taskflow_core::PendingReason::ALL;
+    PossibleValuesParser::new(reasons.map(taskflow_core::PendingReason::as_str))
 }
 
 fn priorities() -> PossibleValuesParser {

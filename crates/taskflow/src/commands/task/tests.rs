@@ -153,6 +153,12 @@ fn ids_and_filters_are_taken_as_given() {
     let query = options.query();
     let expected = [("status", "in_progress"), ("tag", "a b"), ("limit", "5")];
     assert_eq!(query, expected.map(|(name, text)| (name, text.to_owned())));
+    let line = ["list", "--reason", "blocked", "--created-after", "yesterday"];
+    let Verb::List(options) = parse(&line).unwrap().verb else { panic!() };
+    let query = options.query();
+    let expected = [("pending_reason", "blocked"), ("created_after", "yesterday")];
+    assert_eq!(query, expected.map(|(name, text)| (name, text.to_owned())));
+    assert!(parse(&["list", "--reason", "lazy"]).is_err());
 }
 
 #[test]

@@ -1,0 +1,152 @@
+//! One decision about all tasks of a filter: finds them page by page and acts in short steps.
+//! What a step does to one task is the store's `edit` and `delete`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use taskflow_core::limits::{FIND_MAX, MANY_COUNTED_MAX, MANY_SECONDS_MAX, MANY_STEP};
+use taskflow_core::many::Verdict;
+use taskflow_core::{Clock, TaskId, Timestamp};
+use taskflow_store::{Delete, Deleted, Edit, Edited, Filter, Found, Page, Store};
+use tokio::time::Instant;
+
+use crate::actor::Actor;
+use crate::bus::Bus;
+use crate::error::ServiceError;
+
+/// Decisions about many tasks.
+#[derive(Clone)]
+pub struct Many {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    bus: Arc<Bus>,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Outcome {
+    /// Tasks that were changed.
+    pub changed: u64,
+    /// Tasks of the filter to which it could not be done.
+    pub skipped: u64,
+    /// Whether time ran out before all were looked at.
+    pub more: bool,
+}
+
+impl Many {
+    pub(crate) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, bus: Arc<Bus>) -> Self {
+        Self { store, clock, bus }
+    }
+
+    /// How many tasks a filter takes, counted up to `limits::MANY_COUNTED_MAX`, and whether there are
+    /// more.
+    pub async fn count(&self, actor: Actor, filter: Filter) -> Result<(u64, bool), ServiceError> {
+        let mut walk = Walk { filter, before: None, now: self.clock.now() };
+        let until = Instant::now() + Duration::from_secs(MANY_SECONDS_MAX);
+        let mut counted = 0;
+        loop {
+            let found = walk.page(&*self.store, actor).await?;
+            counted += found.len() as u64;
+            if found.len() < FIND_MAX as usize {
+                return Ok((counted, false));
+            }
+            if counted >= MANY_COUNTED_MAX || Instant::now() >= until {
+                return Ok((counted, true));
+            }
+        }
+    }
+
+    /// Does it to the tasks that the filter takes now, newest first, each once; those that change
+    /// meanwhile are skipped. Stops after `limits::MANY_SECONDS_MAX`, and at the end of a step when
+    /// nobody waits for the answer any more.
+    pub async fn act(
+        &self,
+        actor: Actor,
+        verdict: Verdict,
+        filter: Filter,
+    ) -> Result<Outcome, ServiceError> {
+        let mut walk = Walk { filter, before: None, now: self.clock.now() };
+        let until = Instant::now() + Duration::from_secs(MANY_SECONDS_MAX);
+        let mut outcome = Outcome::default();
+        loop {
+            let found = walk.page(&*self.store, actor).await?;
+            let whole = found.len() < FIND_MAX as usize;
+            let (fit, unfit): (Vec<Found>, Vec<Found>) =
+                found.into_iter().partition(|found| verdict.fits(found.status));
+            outcome.skipped += unfit.len() as u64;
+            for step in fit.chunks(MANY_STEP) {
+                if Instant::now() >= until || self.bus.is_closed() {
+                    return Ok(Outcome { more: true, ..outcome });
+                }
+                let changed = self.step(actor, verdict, step).await?;
+                outcome.changed += changed;
+                outcome.skipped += step.len() as u64 - changed;
+            }
+            if whole {
+                return Ok(outcome);
+            }
+            if Instant::now() >= until || self.bus.is_closed() {
+                return Ok(Outcome { more: true, ..outcome });
+            }
+        }
+    }
+
+    /// One commit; how many tasks it changed.
+    async fn step(
+        &self,
+        actor: Actor,
+        verdict: Verdict,
+        step: &[Found],
+    ) -> Result<u64, ServiceError> {
+        let now = self.clock.now();
+        let changed: Vec<TaskId> = match verdict.patch() {
+            Some(patch) => {
+                let edit = |found: &Found| Edit {
+                    id: found.id,
+                    if_version: Some(found.version),
+                    patch: patch.clone(),
+                };
+                let batch = step.iter().map(edit).collect();
+                let answers = self.store.edit(actor.tenant, batch, now).await?;
+                self.bus.ready(&answers.ready, now);
+                let done = |answer: &Edited| matches!(answer, Edited::Done(_));
+                changed(step, &answers.items, done)
+            }
+            None => {
+                let delete =
+                    |found: &Found| Delete { id: found.id, if_version: Some(found.version) };
+                let batch = step.iter().map(delete).collect();
+                let answers = self.store.delete(actor.tenant, batch, now).await?;
+                self.bus.ready(&answers.ready, now);
+                changed(step, &answers.items, |answer| *answer == Deleted::Done)
+            }
+        };
+        let count = changed.len() as u64;
+        if verdict != Verdict::Retry {
+            self.bus.ends.tell(changed.into_iter());
+        }
+        Ok(count)
+    }
+}
+
+fn changed<T>(step: &[Found], answers: &[T], done: impl Fn(&T) -> bool) -> Vec<TaskId> {
+    let pairs = step.iter().zip(answers).filter(|(_, answer)| done(answer));
+    pairs.map(|(found, _)| found.id).collect()
+}
+
+/// A walk over all tasks of a filter, as the filter is meant at its beginning.
+struct Walk {
+    filter: Filter,
+    before: Option<TaskId>,
+    now: Timestamp,
+}
+
+impl Walk {
+    async fn page(&mut self, store: &dyn Store, actor: Actor) -> Result<Vec<Found>, ServiceError> {
+        let (filter, before, now) = (self.filter.clone(), self.before, self.now);
+        let page = Page { filter, before, skip: 0, limit: FIND_MAX, now };
+        let found = store.find(actor.tenant, page).await?;
+        self.before = found.last().map(|found| found.id).or(self.before);
+        Ok(found)
+    }
+}

@@ -1,0 +1,136 @@
+//! The room of lists: finding the tasks of a filter without reading them, and what both stores know of
+//! how to walk one. Pages of whole tasks are in `tasks.rs`; the SQL is in the stores.
+
+use async_trait::async_trait;
+use taskflow_core::{PendingReason, Priority, Status, TaskId, TenantId};
+
+use crate::{Filter, Page, StoreError};
+
+/// A task that a filter takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// The task.
+    pub id: TaskId,
+    /// Its version.
+    pub version: u64,
+    /// Its status.
+    pub status: Status,
+}
+
+/// Lists: which tasks there are, many at once.
+#[async_trait]
+pub trait ListStore: Send + Sync {
+    /// One page as [`crate::TaskStore::list`] gives it, without the tasks themselves.
+    async fn find(&self, scope: TenantId, page: Page) -> Result<Vec<Found>, StoreError>;
+}
+
+/// The number below 32 under which the indexes of lists keep a task: four times where it stands, and its
+/// priority. It stands where its status says; a pending one is `0` when it could run as soon as it was
+/// written, `5` when it was scheduled, `6` when it was to be retried later, `7` when it waits for others.
+/// The migrations say the same words: an index is only used for the very same expression.
+pub const CODE: &str = "(CASE WHEN status <> 0 THEN status WHEN blocked_by > 0 THEN 7 \
+     WHEN run_at <= updated_at THEN 0 WHEN retrying THEN 6 ELSE 5 END * 4 + priority)";
+
+const AT_ONCE: u8 = 0;
+const SCHEDULED: u8 = 5;
+const RETRYING: u8 = 6;
+const BLOCKED: u8 = 7;
+
+/// As many entries of two indexes are compared to see which one leads to fewer tasks.
+pub const COMPARED: u32 = 500;
+
+/// Up to so many delayed tasks are read by `run_at` and sorted; beyond it all delayed ones are walked.
+pub const SORTED_MAX: u32 = 10_000;
+
+/// What of the tasks that were put off a filter wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Off {
+    /// Those whose time has come.
+    Due,
+    /// Those whose time has not come.
+    Later,
+}
+
+/// Where a walk begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// All tasks.
+    All,
+    /// The index of status, priority and reason.
+    Listed,
+    /// The same of one queue.
+    Queue,
+    /// The same of one kind.
+    Kind,
+    /// The tasks of one tag.
+    Tag,
+}
+
+/// Which numbers a filter wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Codes {
+    /// Those all of whose tasks fit, as far as the numbers go.
+    pub whole: Vec<i32>,
+    /// Those of which `off` decides.
+    pub some: Vec<i32>,
+    /// Which tasks of `some` fit.
+    pub off: Option<Off>,
+}
+
+impl Codes {
+    /// What `filter` wants.
+    pub fn of(filter: &Filter) -> Self {
+        let waits = filter.status.is_none_or(|status| status == Status::Pending);
+        let (whole, some, off): (Vec<u8>, &[u8], _) = match (filter.reason, filter.status) {
+            (Some(_), _) if !waits => (Vec::new(), &[], None),
+            (Some(PendingReason::Ready), _) => {
+                (vec![AT_ONCE], &[SCHEDULED, RETRYING], Some(Off::Due))
+            }
+            (Some(PendingReason::Scheduled), _) => (Vec::new(), &[SCHEDULED], Some(Off::Later)),
+            (Some(PendingReason::Retrying), _) => (Vec::new(), &[RETRYING], Some(Off::Later)),
+            (Some(PendingReason::Blocked), _) => (vec![BLOCKED], &[], None),
+            (None, Some(Status::Pending)) => {
+                (vec![AT_ONCE, SCHEDULED, RETRYING, BLOCKED], &[], None)
+            }
+            (None, Some(status)) => (vec![status as u8], &[], None),
+            (None, None) => ((0..8).collect(), &[], None),
+        };
+        let priorities: Vec<Priority> = Priority::ALL
+            .into_iter()
+            .filter(|priority| filter.priority.is_none_or(|wanted| wanted == *priority))
+            .collect();
+        let with_priorities = |places: &[u8]| {
+            let codes = places.iter().flat_map(|place| {
+                priorities.iter().map(|priority| i32::from(*place) * 4 + *priority as i32)
+            });
+            codes.collect()
+        };
+        Self { whole: with_priorities(&whole), some: with_priorities(some), off }
+    }
+
+    /// All of them.
+    pub fn all(&self) -> Vec<i32> {
+        self.whole.iter().chain(&self.some).copied().collect()
+    }
+}
+
+impl Source {
+    /// The indexes that a walk for `filter` may begin in; the first is taken when none is better.
+    pub fn of(filter: &Filter) -> Vec<Self> {
+        let listed =
+            filter.status.is_some() || filter.priority.is_some() || filter.reason.is_some();
+        let named = filter.queue.is_some() || filter.kind.is_some();
+        let sources = [
+            (Self::Queue, filter.queue.is_some()),
+            (Self::Kind, filter.kind.is_some()),
+            (Self::Tag, filter.tag.is_some()),
+            (Self::Listed, listed && !named),
+        ];
+        let sources: Vec<Self> =
+            sources.into_iter().filter(|(_, there)| *there).map(|(source, _)| source).collect();
+        if sources.is_empty() { vec![Self::All] } else { sources }
+    }
+}
+
+#[cfg(test)]
+mod tests;
