@@ -61,6 +61,7 @@ fn keyed() -> ApiRouter<ApiState> {
         .merge(v1::queues::router())
         .merge(v1::explain::router())
         .merge(v1::work::router())
+        .merge(v1::workers::router())
 }
 
 /// The OpenAPI document as text.

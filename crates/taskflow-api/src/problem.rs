@@ -44,7 +44,12 @@ pub const CODES: &[(&str, StatusCode, &str, &str)] = &[
         "Unauthorized",
         "The API key is missing or wrong. Send it as `X-API-Key`.",
     ),
-    ("not-found", StatusCode::NOT_FOUND, "Not found", "There is no such task, queue or path."),
+    (
+        "not-found",
+        StatusCode::NOT_FOUND,
+        "Not found",
+        "There is no such task, queue, worker or path.",
+    ),
     (
         "method-not-allowed",
         StatusCode::METHOD_NOT_ALLOWED,

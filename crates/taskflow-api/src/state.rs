@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use taskflow_core::Clock;
 use taskflow_service::{
     Services, many::Many, queues::Queues, readiness::Probe, tasks::Tasks, work::Work,
+    workers::Workers,
 };
 
 /// How the API calls itself and who may use it.
@@ -98,6 +99,12 @@ impl FromRef<ApiState> for Work {
 impl FromRef<ApiState> for Queues {
     fn from_ref(state: &ApiState) -> Self {
         state.0.services.queues.clone()
+    }
+}
+
+impl FromRef<ApiState> for Workers {
+    fn from_ref(state: &ApiState) -> Self {
+        state.0.services.workers.clone()
     }
 }
 

@@ -2,11 +2,15 @@
 //! end it. It looks nothing up; whoever asks brings what stands around the task.
 
 use crate::gate::Barred;
+use crate::limits::WORKER_THERE_SECONDS;
 use crate::name::Kind;
 use crate::queue::{Pause, RateLimit, Settings};
 use crate::status::Status;
 use crate::task::{Task, TaskId};
 use crate::time::Timestamp;
+
+/// So many workers are named that take a task and are busy.
+const TAKERS_SHOWN: usize = 3;
 
 /// What stands around a task.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -29,6 +33,8 @@ pub struct Around {
     pub holders: Vec<TaskId>,
     /// Some tasks of its queue and `concurrency_key` that have a lease.
     pub key_holders: Vec<TaskId>,
+    /// Workers of any node that would take it and called lately, by name; drained ones left out.
+    pub takers: Vec<String>,
 }
 
 /// One reason.
@@ -188,11 +194,25 @@ fn in_line(task: &Task, around: &Around) -> Reason {
         return Reason::new("starting", "it is next, and a worker that takes it is waiting")
             .ends("the worker claims it, within milliseconds");
     }
-    let detail = format!(
-        "it is next, but no worker waits on this node for kind {kind} in queue {queue}: all are busy, \
-         on other nodes, or there is none"
-    );
-    Reason::new("no-worker", detail).ends("a worker that takes this kind and queue claims")
+    let Some(names) = named(&around.takers) else {
+        let seconds = WORKER_THERE_SECONDS;
+        let detail = format!(
+            "it is next, but no worker for kind {kind} in queue {queue} called in the last {seconds} \
+             seconds"
+        );
+        return Reason::new("no-worker", detail)
+            .ends("a worker that takes this kind and queue is started");
+    };
+    let detail = format!("it is next, and all workers that take it are busy: {names}");
+    Reason::new("workers-busy", detail).ends("one of them has a free slot and claims")
+}
+
+/// The first names of a list; none for an empty one.
+fn named(names: &[String]) -> Option<String> {
+    let shown = names.get(..TAKERS_SHOWN).unwrap_or(names);
+    let more = names.len() - shown.len();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    (!names.is_empty()).then(|| format!("{}{more}", shown.join(", ")))
 }
 
 fn running(task: &Task) -> Reason {

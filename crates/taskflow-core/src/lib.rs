@@ -25,13 +25,14 @@ pub mod task;
 pub mod tenant;
 pub mod text;
 pub mod time;
+pub mod workers;
 
 pub use attempt::{Attempt, Outcome};
 pub use fault::Fault;
 pub use gate::{Barred, Gate, RateWindow};
 pub use json::Json;
 pub use lease::{Finish, LeaseToken, TokenHash};
-pub use name::{Kind, QueueName, WorkerName};
+pub use name::{Instance, Kind, QueueName, WorkerName};
 pub use patch::{Pinned, Plan, Refusal, TaskPatch};
 pub use queue::{Queue, QueuePatch};
 pub use retry::{RetryPolicy, Strategy};

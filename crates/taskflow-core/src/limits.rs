@@ -9,6 +9,10 @@ pub const DESCRIPTION_BYTES_MAX: usize = 64 * 1024;
 pub const NAME_CHARS_MAX: usize = 100;
 /// Longest worker name, in characters: a host name (253 at most in DNS) is cut, host:pid fits.
 pub const WORKER_CHARS_MAX: usize = 200;
+/// Longest name of a worker's process, in characters: a UUID and more fit.
+pub const INSTANCE_CHARS_MAX: usize = 64;
+/// Longest name and version of a worker's program that is kept, in characters: a `User-Agent`'s first words.
+pub const VERSION_CHARS_MAX: usize = 100;
 /// Largest payload, checkpoint or result, in bytes of JSON text: what one request may carry.
 pub const PAYLOAD_BYTES_MAX: usize = 1024 * 1024;
 /// Deepest nesting of a JSON value: far beyond honest data, far below any parser's stack.
@@ -124,3 +128,16 @@ pub const KEYED_WALK_MAX: u32 = 1000;
 pub const KEYS_WALK_MAX: u32 = 10_000;
 /// Most holders of a limit that an explanation names.
 pub const HOLDERS_MAX: u32 = 10;
+/// Most workers that one process remembers between two writes of its memory; others are noted by their next
+/// call. A few megabytes, and no more workers than claims may be parked.
+pub const WORKERS_SEEN_MAX: usize = 10_000;
+/// Most processes of one worker's name that are to drain at once: those that run, and a few that ran.
+pub const DRAINED_MAX: usize = 8;
+/// Most tasks that a worker is shown with; it may hold more.
+pub const HOLDS_SHOWN: usize = 100;
+/// Most tasks that one transaction takes from a worker.
+pub const RELEASE_MAX: u32 = 500;
+/// Seconds after its last call until a worker that holds nothing is forgotten: a day.
+pub const WORKER_KEPT_SECONDS: f64 = 24.0 * 3600.0;
+/// Seconds since its last call within which a worker counts as there: the longest wait of a claim and then some.
+pub const WORKER_THERE_SECONDS: f64 = 90.0;

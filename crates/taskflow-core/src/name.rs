@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::limits::{NAME_CHARS_MAX, WORKER_CHARS_MAX};
+use crate::limits::{INSTANCE_CHARS_MAX, NAME_CHARS_MAX, WORKER_CHARS_MAX};
 
 /// The text does not follow the rule of its name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -14,6 +14,8 @@ const NAME_RULE: &str =
     "must be 1 to 100 characters from A-Z a-z 0-9 . _ : - and start with a letter or digit";
 const WORKER_RULE: &str =
     "must be 1 to 200 characters from A-Z a-z 0-9 . _ : @ / - and start with a letter or digit";
+const INSTANCE_RULE: &str =
+    "must be 1 to 64 characters from A-Z a-z 0-9 . _ : - and start with a letter or digit";
 
 fn named(text: &str, max: usize, also: &[u8]) -> bool {
     let bytes = text.as_bytes();
@@ -69,6 +71,13 @@ name!(
     WORKER_CHARS_MAX,
     b"._:@/-",
     WORKER_RULE
+);
+name!(
+    /// Which process of a worker's name: made up at its start, `[A-Za-z0-9][A-Za-z0-9._:-]{0,63}`.
+    Instance,
+    INSTANCE_CHARS_MAX,
+    b"._:-",
+    INSTANCE_RULE
 );
 
 impl Default for QueueName {

@@ -46,6 +46,8 @@ pub enum Command {
     Move(Status),
     /// A person wants an ended task to run once more.
     Retry,
+    /// An operator takes it from the worker that holds it.
+    Withdraw(WorkerName),
     /// A parent completed.
     Unblock,
     /// A parent failed or was cancelled.
@@ -109,6 +111,7 @@ pub fn step(
             Status::InProgress => Err(Illegal::NotEnded),
             _ => task.set(Status::Pending),
         },
+        Command::Withdraw(worker) => task.withdraw(&worker),
         Command::Unblock => task.unblock(),
         Command::ParentLost(parent) => task.parent_lost(parent),
     }
@@ -239,6 +242,15 @@ impl Subject<'_> {
         state.uncounted += u32::from(state.lease.is_some());
         let closed = self.close(&mut state, outcome, None);
         changed(state, closed)
+    }
+
+    /// Gives the task back for a worker that does not: without its token, but only while it holds it.
+    fn withdraw(&self, worker: &WorkerName) -> Result<Step, Illegal> {
+        let theirs = self.state.worker.as_deref() == Some(worker.as_str());
+        match &self.state.lease {
+            Some(_) if theirs => Ok(self.give_back(Outcome::Released, 0.0)),
+            _ => Err(Illegal::LeaseLost),
+        }
     }
 
     fn expire(&self) -> Result<Step, Illegal> {

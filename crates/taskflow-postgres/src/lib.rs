@@ -29,6 +29,7 @@ mod tasks;
 mod tests;
 mod tls;
 mod work;
+mod workers;
 mod writer;
 
 pub use error::OpenError;

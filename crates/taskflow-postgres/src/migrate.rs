@@ -12,6 +12,7 @@ const STEPS: &[(&str, &str)] = &[
     ("V2__walks", include_str!("../migrations/0002_walks.sql")),
     ("V3__queues", include_str!("../migrations/0003_queues.sql")),
     ("V4__lists", include_str!("../migrations/0004_lists.sql")),
+    ("V5__workers", include_str!("../migrations/0005_workers.sql")),
 ];
 
 /// The newest schema that this program knows.

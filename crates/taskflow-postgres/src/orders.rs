@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use taskflow_core::{NewTask, QueueName, QueuePatch, Task, TaskId, TenantId, Timestamp};
+use taskflow_core::{
+    NewTask, QueueName, QueuePatch, Task, TaskId, TenantId, Timestamp, WorkerName,
+};
 use taskflow_store::{
     AllInserted, Answers, Claim, Delete, Deleted, Edit, Edited, Expired, Inserted, QueueSet, Ready,
     Sync, Synced,
@@ -162,7 +164,9 @@ impl Room for Works {
                 synced.finished.push(desk.end_attempt(item.clone()).await?);
             }
             for item in &order.sync.extend {
-                synced.extended.push(desk.extend(item.clone()).await?);
+                let (extended, holder) = desk.extend(item.clone()).await?;
+                synced.extended.push(extended);
+                synced.holders.push(holder);
             }
             freed.push(std::mem::take(&mut desk.ready));
             answers.push(synced);
@@ -234,6 +238,8 @@ pub(crate) enum What {
     /// How many, and from which instant on.
     Expire(u32, i64),
     SetQueue(QueueName, Option<u64>, Box<QueuePatch>),
+    /// From a worker, these.
+    Release(WorkerName, Vec<TaskId>),
 }
 
 /// The answers to a [`Change`].
@@ -242,6 +248,7 @@ pub(crate) enum Changed {
     Edited(Answers<Edited>),
     Deleted(Answers<Deleted>),
     Expired(Answers<Expired>),
+    Released(Answers<TaskId>),
     QueueSet(QueueSet),
 }
 
@@ -251,6 +258,7 @@ impl Changed {
             Self::Edited(answers) => Some(&mut answers.ready),
             Self::Deleted(answers) => Some(&mut answers.ready),
             Self::Expired(answers) => Some(&mut answers.ready),
+            Self::Released(answers) => Some(&mut answers.ready),
             Self::QueueSet(QueueSet::Done(_, ready)) => Some(ready),
             Self::QueueSet(_) => None,
         }
@@ -314,6 +322,10 @@ async fn change(desk: &mut Desk<'_>, what: &What) -> Result<Changed, Failure> {
             let items = desk.expire(*limit, *from).await?;
             Changed::Expired(Answers { items, ready: ready(desk) })
         }
+        What::Release(worker, ids) => {
+            let items = desk.release(worker, ids).await?;
+            Changed::Released(Answers { items, ready: ready(desk) })
+        }
     })
 }
 
@@ -322,5 +334,6 @@ fn changed_ids(change: &Change) -> Vec<TaskId> {
         What::Edit(batch) => batch.iter().map(|edit| edit.id).collect(),
         What::Delete(batch) => batch.iter().map(|delete| delete.id).collect(),
         What::Expire(..) | What::SetQueue(..) => Vec::new(),
+        What::Release(_, ids) => ids.clone(),
     }
 }

@@ -40,7 +40,7 @@ pub struct PostgresStore {
     /// among them, and nobody else should.
     bound: Batcher<Insert, AllInserted>,
     works: Batcher<Work, Synced>,
-    changes: Batcher<Change, Changed>,
+    pub(crate) changes: Batcher<Change, Changed>,
     clock: Arc<DatabaseClock>,
     lanes: Arc<Lanes>,
     hints: Hints,
@@ -181,7 +181,7 @@ impl PostgresStore {
     }
 
     /// Reads, a second time when the first connection was a dead one.
-    async fn read<T, F: Future<Output = Result<T, Failure>> + Send>(
+    pub(crate) async fn read<T, F: Future<Output = Result<T, Failure>> + Send>(
         &self,
         ask: impl Fn(Arc<Session>) -> F + Send,
     ) -> Result<T, StoreError> {
@@ -233,7 +233,7 @@ impl Drop for PostgresStore {
 }
 
 /// A flusher answers each command with its own kind of answer; anything else is a fault here.
-fn mixed_up<T>() -> Result<T, StoreError> {
+pub(crate) fn mixed_up<T>() -> Result<T, StoreError> {
     Err(StoreError::Corrupt("a flusher mixed up its answers".into()))
 }
 

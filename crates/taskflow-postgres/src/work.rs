@@ -44,9 +44,12 @@ impl Desk<'_> {
         })
     }
 
-    /// Takes one heartbeat.
-    pub(crate) async fn extend(&mut self, item: Extend) -> Result<Extended, Failure> {
-        let Some(hot) = self.hot(item.id).await? else { return Ok(Extended::NotFound) };
+    /// Takes one heartbeat: the answer, and who holds the task.
+    pub(crate) async fn extend(
+        &mut self,
+        item: Extend,
+    ) -> Result<(Extended, Option<String>), Failure> {
+        let Some(hot) = self.hot(item.id).await? else { return Ok((Extended::NotFound, None)) };
         let command = Command::Extend {
             token: item.token.hash(),
             progress: item.progress,
@@ -54,13 +57,13 @@ impl Desk<'_> {
         };
         let step = match step(hot.id, &hot.terms, &hot.state, command, self.now) {
             Ok(step) => step,
-            Err(Illegal::Cancelled) => return Ok(Extended::Cancelled),
-            Err(_) => return Ok(Extended::LeaseLost),
+            Err(Illegal::Cancelled) => return Ok((Extended::Cancelled, None)),
+            Err(_) => return Ok((Extended::LeaseLost, None)),
         };
-        let Some(lease) = &step.state.lease else { return Ok(Extended::LeaseLost) };
+        let Some(lease) = &step.state.lease else { return Ok((Extended::LeaseLost, None)) };
         let until = lease.until;
         self.write(&hot, &step).await?;
-        Ok(Extended::Held(until))
+        Ok((Extended::Held(until), step.state.worker))
     }
 
     /// Hands out tasks by priority, then `run_at`, then id, to claims that wish the same. A task that

@@ -12,6 +12,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::ends::Ends;
+use crate::roll::Roll;
 
 /// What a claimer takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub struct Wish {
 }
 
 impl Wish {
-    fn takes(&self, queue: &QueueName, kind: &Kind) -> bool {
+    pub(crate) fn takes(&self, queue: &QueueName, kind: &Kind) -> bool {
         self.kinds.take_from(self.queues.as_deref(), queue, kind)
     }
 }
@@ -62,6 +63,8 @@ pub struct Bus {
     closing: CancellationToken,
     /// Who waits for a task to end.
     pub(crate) ends: Arc<Ends>,
+    /// Which workers called, and which are to drain.
+    pub(crate) roll: Arc<Roll>,
 }
 
 impl Bus {

@@ -2,7 +2,7 @@
 //! How it looks on the wire is in `api/problem.rs`.
 
 use taskflow_core::limits::QUEUES_MAX;
-use taskflow_core::{Fault, QueueName, Status, TaskId};
+use taskflow_core::{Fault, QueueName, Status, TaskId, WorkerName};
 use taskflow_store::StoreError;
 
 /// A use case that was not done.
@@ -11,6 +11,9 @@ pub enum ServiceError {
     /// No such task.
     #[error("task {0} does not exist")]
     NotFound(TaskId),
+    /// No such worker.
+    #[error("no worker {0} called within the last day")]
+    NoWorker(WorkerName),
     /// The input breaks rules that only the store could check.
     #[error("the input is not valid")]
     Invalid(Vec<Fault>),
@@ -91,7 +94,7 @@ impl ServiceError {
     /// The stable code; never renamed.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::NotFound(_) | Self::NoQueue(_) => "not-found",
+            Self::NotFound(_) | Self::NoQueue(_) | Self::NoWorker(_) => "not-found",
             Self::Invalid(_) => "invalid-input",
             Self::Stale { .. } | Self::StaleQueue { .. } => "stale-version",
             Self::TooManyQueues => "too-many-queues",

@@ -13,9 +13,11 @@ mod grant;
 pub mod many;
 pub mod queues;
 pub mod readiness;
+mod roll;
 pub mod tasks;
 pub mod work;
 pub mod worker;
+pub mod workers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +27,7 @@ use taskflow_store::Store;
 
 pub use actor::Actor;
 pub use error::ServiceError;
+pub use roll::Caller;
 
 /// Store vocabulary that services answer with; `api` speaks it without seeing a store.
 pub mod words {
@@ -32,6 +35,7 @@ pub mod words {
         Claimed, Counts, Delete, Edit, Extend, Extended, Filter, FinishTask, Finished, Health,
         Inserted, Kinds, Page, QueueView, Receipt,
     };
+    pub use taskflow_store::{Held, Takes, Worker};
 }
 
 /// The bundle of use cases.
@@ -45,6 +49,8 @@ pub struct Services {
     pub work: work::Work,
     /// Queues for operators.
     pub queues: queues::Queues,
+    /// Workers for operators.
+    pub workers: workers::Workers,
     /// Whether this process can do its work.
     pub probe: readiness::Probe,
     /// Wake-ups.
@@ -74,6 +80,11 @@ impl Services {
                 poll,
             ),
             queues: queues::Queues::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&bus)),
+            workers: workers::Workers::new(
+                Arc::clone(&store),
+                Arc::clone(&clock),
+                Arc::clone(&bus),
+            ),
             probe: readiness::Probe::new(Arc::clone(&store), Arc::clone(&clock)),
             bus,
             clock,
@@ -84,9 +95,10 @@ impl Services {
     /// The background duties of these services.
     pub fn duties(&self) -> Vec<Box<dyn duties::Duty>> {
         let store = || Arc::clone(&self.store);
-        let duties: [Box<dyn duties::Duty>; 2] = [
+        let duties: [Box<dyn duties::Duty>; 3] = [
             Box::new(duties::reaper::Reaper::new(store(), Arc::clone(&self.bus))),
             Box::new(duties::herald::Herald::new(store(), Arc::clone(&self.bus))),
+            Box::new(duties::workers::Roster::new(store(), Arc::clone(&self.bus))),
         ];
         let watched = |duty| {
             let pulse = self.probe.pulse.clone();

@@ -9,7 +9,7 @@ use taskflow_core::limits::LINE_MAX;
 use taskflow_core::{Attempt, Clock, Fault, Illegal, NewTask, Status, TaskId};
 use taskflow_core::{Task, TaskPatch};
 use taskflow_store::{
-    AllInserted, Answers, Counts, Delete, Deleted, Edit, Edited, Inserted, Page, Store,
+    AllInserted, Answers, Counts, Delete, Deleted, Edit, Edited, Inserted, Page, Store, Which,
 };
 use tokio::time::Instant;
 
@@ -24,6 +24,9 @@ pub struct Tasks {
     clock: Arc<dyn Clock>,
     bus: Arc<Bus>,
 }
+
+/// So many workers are looked at that called last, for one who takes a task.
+const TAKERS_LOOKED_AT: u32 = 1000;
 
 /// A task that a create answered.
 #[derive(Debug, Clone, PartialEq)]
@@ -150,6 +153,12 @@ impl Tasks {
             around.ahead = ahead.unwrap_or(0);
             around.more = around.ahead == LINE_MAX;
             around.wanted = self.bus.wanted(&task.queue, &task.kind);
+            if around.ahead == 0 && !around.wanted {
+                let newest = Which::Newest(None, TAKERS_LOOKED_AT);
+                let workers = self.store.workers(actor.tenant, newest).await?;
+                let sort = (&task.queue, &task.kind);
+                around.takers = self.bus.roll.takers(actor.tenant, &workers, sort, now);
+            }
         }
         if task.state.status == Status::Pending {
             let key = task.concurrency_key.clone();

@@ -17,6 +17,7 @@ mod reaper;
 mod steered;
 mod tasks;
 mod worker;
+mod workers;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -15,6 +15,7 @@ use crate::bus::{Bus, Wish};
 use crate::clock::IdSource;
 use crate::error::ServiceError;
 use crate::grant;
+use crate::roll::Caller;
 
 /// The use cases of work.
 #[derive(Clone)]
@@ -50,6 +51,15 @@ pub struct Report {
     pub want: Option<Want>,
 }
 
+/// A heartbeat that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Beat {
+    /// When the lease ends without another one.
+    pub until: Timestamp,
+    /// Whether its holder is to drain.
+    pub drain: bool,
+}
+
 impl Work {
     pub(crate) fn new(
         store: Arc<dyn Store>,
@@ -65,27 +75,33 @@ impl Work {
     pub async fn claim(
         &self,
         actor: Actor,
-        worker: &WorkerName,
+        caller: impl Into<Caller>,
         want: Want,
     ) -> Result<Vec<Claimed>, ServiceError> {
         let report = Report { want: Some(want), ..Report::default() };
-        Ok(self.sync(actor, worker, report).await?.claimed)
+        Ok(self.sync(actor, caller, report).await?.claimed)
     }
 
-    /// Finishes, heartbeats and claims in one commit; then waits for work if none was there.
+    /// Finishes, heartbeats and claims in one commit; then waits for work if none was there. One who is
+    /// to drain gets none, and waits no longer.
     pub async fn sync(
         &self,
         actor: Actor,
-        worker: &WorkerName,
+        caller: impl Into<Caller>,
         report: Report,
     ) -> Result<Synced, ServiceError> {
+        let (caller, roll) = (caller.into(), &self.bus.roll);
         let Report { finish, extend, want } = report;
         let first = Sync { finish, extend, claim: None };
+        let wish = want.as_ref().map(|want| &want.wish);
+        roll.see(actor.tenant, &caller, wish, self.clock.now());
+        let mut news = roll.news();
+        let want = want.filter(|_| !roll.drains(actor.tenant, &caller));
         let Some(want) = want else { return self.run(actor, first).await };
         // Only a claim that may wait takes a place in the line.
         let until = Instant::now() + want.wait;
         let mut parked = self.park(&want)?;
-        let claim = |sync: Sync| Sync { claim: Some(self.claim_of(worker, &want)), ..sync };
+        let claim = |sync: Sync| Sync { claim: Some(self.claim_of(&caller.worker, &want)), ..sync };
         let mut synced = self.run(actor, claim(first)).await?;
         let mut woken = None;
         while synced.claimed.is_empty() {
@@ -101,7 +117,11 @@ impl Work {
                 }
                 // A look of its own does not cost the place.
                 () = tokio::time::sleep(left.min(self.poll)) => {}
+                () = roll.drained(&mut news, actor.tenant, &caller) => break,
                 () = self.bus.closed() => break,
+            }
+            if roll.drains(actor.tenant, &caller) {
+                break;
             }
             synced.claimed = self.run(actor, claim(Sync::default())).await?.claimed;
         }
@@ -111,6 +131,11 @@ impl Work {
             place.pass_on();
         }
         Ok(synced)
+    }
+
+    /// Whether a caller is to drain: to finish what it holds and claim no more.
+    pub fn drains(&self, actor: Actor, caller: &Caller) -> bool {
+        self.bus.roll.drains(actor.tenant, caller)
     }
 
     fn park(&self, want: &Want) -> Result<Option<crate::bus::Parked>, ServiceError> {
@@ -166,11 +191,20 @@ impl Work {
         &self,
         actor: Actor,
         extend: Extend,
-    ) -> Result<Option<Timestamp>, ServiceError> {
+    ) -> Result<Option<Beat>, ServiceError> {
         let id = extend.id;
         let sync = Sync { extend: vec![extend], ..Sync::default() };
-        match self.run(actor, sync).await?.extended.into_iter().next() {
-            Some(Extended::Held(until)) => Ok(Some(until)),
+        let synced = self.run(actor, sync).await?;
+        let holder = synced.holders.into_iter().next().flatten();
+        match synced.extended.into_iter().next() {
+            Some(Extended::Held(until)) => {
+                let holder = holder.and_then(|name| WorkerName::parse(&name).ok());
+                let drain = holder.is_some_and(|holder| {
+                    self.bus.roll.beat(actor.tenant, &holder, self.clock.now());
+                    self.bus.roll.last_drains(actor.tenant, &holder)
+                });
+                Ok(Some(Beat { until, drain }))
+            }
             Some(Extended::Cancelled) => Ok(None),
             Some(Extended::LeaseLost) => Err(ServiceError::LeaseLost(id)),
             Some(Extended::NotFound) | None => Err(ServiceError::NotFound(id)),

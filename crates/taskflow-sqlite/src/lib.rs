@@ -20,6 +20,7 @@ mod rows;
 mod store;
 mod tasks;
 mod work;
+mod workers;
 mod writer;
 
 pub use error::OpenError;

@@ -16,6 +16,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("../migrations/0002_walks.sql")),
     M::up(include_str!("../migrations/0003_queues.sql")),
     M::up(include_str!("../migrations/0004_lists.sql")),
+    M::up(include_str!("../migrations/0005_workers.sql")),
 ];
 
 /// The newest schema that this program knows.

@@ -27,9 +27,9 @@ use crate::{connect, keeper, lists, migrate, queues, tasks, work, writer};
 pub struct SqliteStore {
     // Its end is what ends the writer.
     batcher: Option<Arc<Batcher<Order, Said>>>,
-    readers: Readers,
+    pub(crate) readers: Readers,
     /// For what must not wait behind clients' reads: what expires and what comes due.
-    duties: Readers,
+    pub(crate) duties: Readers,
     /// Which file it opened: device and inode.
     place: Option<(u64, u64)>,
     hints: Hints,
@@ -65,7 +65,7 @@ impl SqliteStore {
         })
     }
 
-    async fn order(
+    pub(crate) async fn order(
         &self,
         tenant: TenantId,
         now: Timestamp,
@@ -112,7 +112,7 @@ fn patiently<T>(mut open: impl FnMut() -> Result<T, OpenError>) -> Result<T, Ope
 }
 
 /// The writer answers each command with its own kind of answer; anything else is a fault here.
-fn mixed_up<T>() -> Result<T, StoreError> {
+pub(crate) fn mixed_up<T>() -> Result<T, StoreError> {
     Err(StoreError::Corrupt("the writer mixed up its answers".into()))
 }
 

@@ -30,7 +30,9 @@ impl Act<'_> {
             synced.finished.push(self.finish(finish)?);
         }
         for extend in sync.extend {
-            synced.extended.push(self.extend(extend)?);
+            let (extended, holder) = self.extend(extend)?;
+            synced.extended.push(extended);
+            synced.holders.push(holder);
         }
         if let Some(claim) = sync.claim {
             synced.claimed = self.claim(&claim)?;
@@ -61,8 +63,9 @@ impl Act<'_> {
         })
     }
 
-    fn extend(&mut self, item: Extend) -> Result<Extended, Error> {
-        let Some(hot) = self.hot(item.id)? else { return Ok(Extended::NotFound) };
+    /// The answer, and who holds the task.
+    fn extend(&mut self, item: Extend) -> Result<(Extended, Option<String>), Error> {
+        let Some(hot) = self.hot(item.id)? else { return Ok((Extended::NotFound, None)) };
         let reported = item.progress.is_some() || item.checkpoint.is_some();
         let command = Command::Extend {
             token: item.token.hash(),
@@ -71,10 +74,10 @@ impl Act<'_> {
         };
         let step = match step(hot.id, &hot.terms, &hot.state, command, self.now) {
             Ok(step) => step,
-            Err(Illegal::Cancelled) => return Ok(Extended::Cancelled),
-            Err(_) => return Ok(Extended::LeaseLost),
+            Err(Illegal::Cancelled) => return Ok((Extended::Cancelled, None)),
+            Err(_) => return Ok((Extended::LeaseLost, None)),
         };
-        let Some(lease) = &step.state.lease else { return Ok(Extended::LeaseLost) };
+        let Some(lease) = &step.state.lease else { return Ok((Extended::LeaseLost, None)) };
         let until = lease.until;
         if reported {
             self.write(&hot, &step)?;
@@ -84,7 +87,7 @@ impl Act<'_> {
                 .prepare_cached("UPDATE tasks SET lease_until = ?2 WHERE id = ?1")?
                 .execute(params![hot.id.get(), until.micros()])?;
         }
-        Ok(Extended::Held(until))
+        Ok((Extended::Held(until), step.state.worker))
     }
 
     /// Hands out tasks by priority, then `run_at`, then id, as far as their queues let them through.

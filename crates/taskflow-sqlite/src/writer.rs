@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use crate::act::Act;
 use crate::memory::Memory;
+use crate::workers::{self, Told};
 use crate::{connect, error, keeper};
 
 /// A command with its scope.
@@ -38,6 +39,7 @@ pub(crate) enum What {
     Sync(Box<Sync>),
     Expire(u32),
     SetQueue(QueueName, Option<u64>, Box<QueuePatch>),
+    Workers(workers::Order),
     /// Looks whether another process wrote.
     Look,
     /// Copies the rest of the WAL after this commit, so that the next one starts it anew.
@@ -55,6 +57,7 @@ pub(crate) enum Said {
     Synced(Box<Synced>),
     Expired(Answers<Expired>),
     QueueSet(QueueSet),
+    Workers(workers::Told),
     Looked,
 }
 
@@ -364,6 +367,13 @@ fn perform(connection: &Connection, memory: &mut Memory, order: Order) -> Result
         }
         What::SetQueue(name, if_version, patch) => {
             Said::QueueSet(act.set_queue(name, if_version, &patch)?)
+        }
+        What::Workers(order) => {
+            let mut told = act.workers(order)?;
+            if let Told::Released(answers) = &mut told {
+                answers.ready = act.told()?;
+            }
+            Said::Workers(told)
         }
         What::Look | What::Checkpoint => Said::Looked,
     })

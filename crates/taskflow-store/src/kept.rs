@@ -1,9 +1,10 @@
 //! Lists and policies as both stores keep them in one column: JSON text, or nothing for the usual.
 //! What producers write (payloads, results) is never parsed here.
 
+use crate::{Kinds, Takes};
 use serde::{Deserialize, Serialize};
 use taskflow_core::queue::{Defaults, Keep, RateLimit, Settings};
-use taskflow_core::{Priority, RetryPolicy, Strategy, TaskId};
+use taskflow_core::{Kind, Priority, QueueName, RetryPolicy, Strategy, TaskId};
 
 /// A retry policy as a row keeps it; none stands for the default of schema 1, which never changes.
 #[derive(Serialize, Deserialize)]
@@ -149,4 +150,36 @@ pub fn settings_from(text: &str) -> Option<Settings> {
         },
         retention: Keep { completed_seconds, failed_seconds, cancelled_seconds },
     })
+}
+
+/// What a worker takes, as a row keeps it.
+#[derive(Serialize, Deserialize)]
+struct TakesRow {
+    queues: Option<Vec<String>>,
+    kinds: Option<Vec<String>>,
+}
+
+/// The text that `takes` keeps.
+pub fn takes_text(takes: &Takes) -> Option<String> {
+    let queues = takes.queues.as_ref();
+    let queues = queues.map(|all| all.iter().map(|queue| queue.as_str().to_owned()).collect());
+    let kinds = match &takes.kinds {
+        Kinds::AllButBuiltIn => None,
+        Kinds::Named(kinds) => Some(kinds.iter().map(|kind| kind.as_str().to_owned()).collect()),
+    };
+    serde_json::to_string(&TakesRow { queues, kinds }).ok()
+}
+
+/// What a kept text says of it; none when it is not one.
+pub fn takes_from(text: &str) -> Option<Takes> {
+    let row: TakesRow = serde_json::from_str(text).ok()?;
+    let queues = match row.queues {
+        Some(all) => Some(all.iter().map(|n| QueueName::parse(n).ok()).collect::<Option<_>>()?),
+        None => None,
+    };
+    let kinds = match row.kinds {
+        Some(all) => Kinds::Named(all.iter().map(|n| Kind::parse(n).ok()).collect::<Option<_>>()?),
+        None => Kinds::AllButBuiltIn,
+    };
+    Some(Takes { queues, kinds })
 }

@@ -31,6 +31,7 @@ mod queues;
 mod tasks;
 pub mod weight;
 mod work;
+mod workers;
 
 use async_trait::async_trait;
 
@@ -45,10 +46,11 @@ pub use work::{
     Claim, Claimed, Due, Expired, Extend, Extended, FinishTask, Finished, Kinds, Receipt, Sync,
     Synced, WorkStore,
 };
+pub use workers::{Drain, Held, Holding, Sighting, Takes, Which, Worker, WorkerStore};
 
 /// Everything that TaskFlow asks of a database.
 #[async_trait]
-pub trait Store: TaskStore + ListStore + WorkStore + QueueStore {
+pub trait Store: TaskStore + ListStore + WorkStore + WorkerStore + QueueStore {
     /// Asks the database whether it answers, and its schema.
     async fn health(&self) -> Result<Health, StoreError>;
 

@@ -148,6 +148,8 @@ pub struct Synced {
     pub finished: Vec<Finished>,
     /// One per `extend`.
     pub extended: Vec<Extended>,
+    /// Who holds the task, one per `extend`; none where the lease is not held.
+    pub holders: Vec<Option<String>>,
     /// What was handed out.
     pub claimed: Vec<Claimed>,
     /// What became ready.

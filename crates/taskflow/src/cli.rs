@@ -5,7 +5,11 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
-use crate::commands::{self, bench::BenchOptions, task::TaskOptions};
+use crate::commands;
+use crate::commands::bench::BenchOptions;
+use crate::commands::queue::QueueOptions;
+use crate::commands::task::{SiteOptions, TaskOptions};
+use crate::commands::workers::WorkersVerb;
 use crate::config::settings::{SETTINGS, Section, Setting};
 use crate::config::{Config, Sources};
 use crate::logging;
@@ -21,6 +25,10 @@ pub fn run() -> ExitCode {
     let done = match name {
         "bench" => bench(of_command),
         "task" => return task(of_command).unwrap_or_else(|error| report(Err(error))),
+        "queue" => return queue(of_command).unwrap_or_else(|error| report(Err(error))),
+        "worker" if of_command.subcommand().is_some() => {
+            return workers(of_command).unwrap_or_else(|error| report(Err(error)));
+        }
         "completion" => commands::completion::run(of_command, command()),
         "openapi" => commands::openapi::run(),
         "move" => {
@@ -47,22 +55,45 @@ fn bench(matches: &ArgMatches) -> anyhow::Result<()> {
 /// As for `bench`; which server, too, is said by a flag, the environment or `.env`.
 fn task(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let mut options = TaskOptions::from_arg_matches(matches)?;
-    let sources = Sources::of_process(Vec::new());
-    if options.site.server.is_none() {
-        options.site.server = sources.client_server();
+    match fill_in(&mut options.site) {
+        Err(code) => Ok(code),
+        Ok(()) => block_on(async { Ok(commands::task::run(options).await) }),
     }
-    if options.site.api_key.is_none() {
+}
+
+fn queue(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let mut options = QueueOptions::from_arg_matches(matches)?;
+    match fill_in(&mut options.site) {
+        Err(code) => Ok(code),
+        Ok(()) => block_on(async { Ok(commands::queue::run(options).await) }),
+    }
+}
+
+fn workers(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let mut verb = WorkersVerb::from_arg_matches(matches)?;
+    match fill_in(verb.site()) {
+        Err(code) => Ok(code),
+        Ok(()) => block_on(async { Ok(commands::workers::run(verb).await) }),
+    }
+}
+
+/// What no flag says of the server comes from the environment, `.env` and the configuration; the exit code
+/// when that is wrong.
+fn fill_in(site: &mut SiteOptions) -> Result<(), ExitCode> {
+    let sources = Sources::of_process(Vec::new());
+    if site.server.is_none() {
+        site.server = sources.client_server();
+    }
+    if site.api_key.is_none() {
         match Config::load(sources) {
-            Ok(config) => {
-                options.site.api_key = config.auth.api_key.map(|key| key.expose().to_owned());
-            }
+            Ok(config) => site.api_key = config.auth.api_key.map(|key| key.expose().to_owned()),
             Err(faults) => {
                 commands::complain(&faults);
-                return Ok(ExitCode::from(2));
+                return Err(ExitCode::from(2));
             }
         }
     }
-    block_on(async { Ok(commands::task::run(options).await) })
+    Ok(())
 }
 
 fn with_config(name: &str, matches: &ArgMatches) -> ExitCode {
@@ -150,16 +181,19 @@ fn command() -> Command {
         )
         .subcommand(
             Command::new("worker")
-                .about("Run a worker without the API, on the database or over HTTP")
+                .about("Run a worker without the API, on the database or over HTTP; or see to those of a server")
                 .arg(
                     Arg::new("server")
                         .long("server")
                         .value_name("URL")
                         .help("Take work from this server over HTTP instead of from DATABASE_URL"),
                 )
-                .args(settings()),
+                .args(settings())
+                .args_conflicts_with_subcommands(true)
+                .subcommands(commands::workers::verbs()),
         )
         .subcommand(commands::task::arguments(Command::new("task")))
+        .subcommand(commands::queue::arguments(Command::new("queue")))
         .subcommand(Command::new("migrate").about("Bring the database up to date").args(storage()))
         .subcommand(
             Command::new("move")

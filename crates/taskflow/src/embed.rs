@@ -20,6 +20,7 @@ pub struct TaskFlow {
     config: Config,
     services: Services,
     registry: Registry,
+    leaves: bool,
 }
 
 impl TaskFlow {
@@ -40,7 +41,7 @@ impl TaskFlow {
     /// As [`TaskFlow::open`].
     pub async fn configured(config: Config) -> anyhow::Result<Self> {
         let services = wire::services(&config, wire::open(&config).await?);
-        Ok(Self { config, services, registry: Registry::default() })
+        Ok(Self { config, services, registry: Registry::default(), leaves: false })
     }
 
     /// Adds the handler of a kind; the latest one counts. Only kinds with a handler are claimed.
@@ -67,6 +68,14 @@ impl TaskFlow {
     #[must_use]
     pub fn concurrency(mut self, tasks: usize) -> Self {
         self.config.worker.concurrency = tasks;
+        self
+    }
+
+    /// Returns from [`TaskFlow::run`] too when an operator told this worker to drain and what it holds is
+    /// finished. Without this it stays, idle, until it is told to work again.
+    #[must_use]
+    pub fn leaving_when_drained(mut self) -> Self {
+        self.leaves = true;
         self
     }
 
@@ -121,9 +130,9 @@ impl TaskFlow {
         let duties = duties::run(self.services.duties(), &self.services.clock, &duties_stop);
         let listening = tokio::spawn(Arc::clone(&self.services.bus).listen(self.services.hints()));
         let worker = &self.config.worker;
-        Worker::new(source, self.registry.clone(), worker.concurrency)
-            .run(stop, worker.shutdown_grace)
-            .await;
+        let working = Worker::new(source, self.registry.clone(), worker.concurrency);
+        let working = if self.leaves { working.leaving_when_drained() } else { working };
+        working.run(stop, worker.shutdown_grace).await;
         duties_stop.cancel();
         duties.wait().await;
         listening.abort();

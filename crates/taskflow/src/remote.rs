@@ -2,16 +2,18 @@
 //! It speaks the public API only, as a worker in any language does.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
 use async_trait::async_trait;
 use reqwest::header::HeaderValue;
-use reqwest::{Client, ClientBuilder, Url};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Url};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use taskflow_core::task::Progress;
+use taskflow_core::workers::Call;
 use taskflow_core::{
     Finish, Json, Kind, LeaseToken, QueueName, Status, TaskId, Timestamp, WorkerName,
 };
@@ -36,14 +38,22 @@ pub(crate) fn client(limits: impl Fn(ClientBuilder) -> ClientBuilder) -> reqwest
     })
 }
 
-/// How long a worker that stops listens for work that was handed out before the server heard of it.
+/// How long a worker that stops listens for work that was handed out before the server heard of it, when
+/// the server cannot be asked to answer at once: one of an earlier version.
 const TRAVEL: Duration = Duration::from_secs(1);
+
+/// The header that says which process of the worker's name calls; servers that do not know it pass over it.
+const INSTANCE: &str = "Worker-Instance";
 
 /// A server that hands out work over HTTP.
 pub struct Remote {
     client: Client,
     sync: Url,
+    drain: Url,
     key: Option<HeaderValue>,
+    instance: HeaderValue,
+    /// Whether the last claim was answered with the word to drain.
+    drained: AtomicBool,
     queues: Vec<QueueName>,
     kinds: Vec<Kind>,
 }
@@ -107,6 +117,8 @@ struct Synced {
     heartbeats: Vec<Item>,
     #[serde(default)]
     tasks: Vec<Claimed>,
+    #[serde(default)]
+    command: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -143,6 +155,7 @@ impl Remote {
         server: &str,
         key: Option<String>,
         worker: &WorkerName,
+        call: &Call,
         queues: Vec<QueueName>,
         kinds: Vec<Kind>,
     ) -> anyhow::Result<Self> {
@@ -152,18 +165,28 @@ impl Remote {
             matches!(base.scheme(), "http" | "https"),
             "--server must be an http or https URL"
         );
-        let mut sync = base;
-        sync.path_segments_mut()
-            .map_err(|()| anyhow::anyhow!("--server must be an http or https URL"))?
-            .pop_if_empty()
-            .extend(["api", "v1", "workers", worker.as_str(), "sync"]);
-        let client = client(|builder| builder.connect_timeout(CONNECT))?;
+        let below = |word| {
+            let mut url = base.clone();
+            url.path_segments_mut()
+                .map_err(|()| anyhow::anyhow!("--server must be an http or https URL"))?
+                .pop_if_empty()
+                .extend(["api", "v1", "workers", worker.as_str(), word]);
+            Ok::<_, anyhow::Error>(url)
+        };
+        let (sync, mut drain) = (below("sync")?, below("drain")?);
+        let instance = call.instance.as_ref().context("a worker over HTTP needs an instance")?;
+        drain.query_pairs_mut().append_pair("instance", instance.as_str());
+        let instance = HeaderValue::from_str(instance.as_str())?;
+        let agent = call.version.clone().unwrap_or_default();
+        let limits = |builder: ClientBuilder| builder.connect_timeout(CONNECT).user_agent(&agent);
+        let client = client(limits)?;
         let key = key.map(|key| HeaderValue::from_str(&key)).transpose();
         let mut key = key.context("API_KEY cannot be sent in a header")?;
         if let Some(key) = &mut key {
             key.set_sensitive(true);
         }
-        Ok(Self { client, sync, key, queues, kinds })
+        let drained = AtomicBool::new(false);
+        Ok(Self { client, sync, drain, key, instance, drained, queues, kinds })
     }
 
     /// Scheme, host and port, for the log.
@@ -176,10 +199,8 @@ impl Remote {
         let failed = |error: reqwest::Error| {
             SourceError(format!("{:#}", anyhow::Error::from(error.without_url())))
         };
-        let mut request = self.client.post(self.sync.clone()).timeout(wait + ANSWER).json(report);
-        if let Some(key) = &self.key {
-            request = request.header("X-API-Key", key.clone());
-        }
+        let request = self.client.post(self.sync.clone()).timeout(wait + ANSWER).json(report);
+        let request = self.signed(request.header(INSTANCE, self.instance.clone()));
         let response = request.send().await.map_err(failed)?;
         let status = response.status();
         let bytes = response.bytes().await.map_err(failed)?;
@@ -190,6 +211,14 @@ impl Remote {
         }
         serde_json::from_slice(&bytes)
             .map_err(|error| SourceError(format!("the server's answer is not understood: {error}")))
+    }
+
+    /// With the key, when there is one.
+    fn signed(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.key {
+            Some(key) => request.header("X-API-Key", key.clone()),
+            None => request,
+        }
     }
 }
 
@@ -205,7 +234,25 @@ impl WorkSource for Remote {
         };
         let report = Report { claim: Some(claim), ..Report::default() };
         let synced = self.call(&report, wait).await?;
+        self.drained.store(synced.command.as_deref() == Some("drain"), Ordering::Relaxed);
         synced.tasks.into_iter().map(assignment).collect()
+    }
+
+    fn drained(&self) -> bool {
+        self.drained.load(Ordering::Relaxed)
+    }
+
+    /// A server that knows no drain, or not this worker, says so with another status.
+    async fn close(&self) -> bool {
+        let request = self.client.post(self.drain.clone()).timeout(ANSWER);
+        match self.signed(request).send().await {
+            Ok(response) => response.status().is_success(),
+            Err(error) => {
+                let error = error.without_url();
+                tracing::debug!(%error, "the server was not told that the worker stops");
+                false
+            }
+        }
     }
 
     fn travel(&self) -> Duration {

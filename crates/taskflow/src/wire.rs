@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use taskflow_api::{ApiKey, ApiOptions, ApiState, Cors};
-use taskflow_core::{Clock, Kind, WorkerName};
+use taskflow_core::workers::Call;
+use taskflow_core::{Clock, Instance, Kind, WorkerName};
 use taskflow_notify::{HttpHandler, Outbound};
 use taskflow_postgres::PostgresStore;
 use taskflow_service::clock::{IdSource, SystemClock, SystemIds};
@@ -92,7 +93,14 @@ pub async fn movers(from: &str, to: &str) -> anyhow::Result<(Box<dyn MoveFrom>, 
 /// The use cases on a database, with the system's dice.
 pub fn services(config: &Config, opened: Opened) -> Services {
     let ids = Arc::new(SystemIds);
-    Services::new(opened.store, opened.clock, ids, config.worker.poll_interval)
+    let services = Services::new(opened.store, opened.clock, ids, config.worker.poll_interval);
+    services.workers.call_node(node_name());
+    services
+}
+
+/// This process among the nodes of a database: `host:pid`.
+fn node_name() -> String {
+    format!("{}:{}", host_name(), std::process::id())
 }
 
 /// What the API needs to know.
@@ -143,7 +151,16 @@ pub fn local_source(
 ) -> anyhow::Result<Arc<dyn WorkSource>> {
     let queues = (!config.worker.queues.is_empty()).then(|| config.worker.queues.clone());
     let (work, worker) = (services.work.clone(), worker_name(config)?);
-    Ok(Arc::new(Local::new(work, Actor::DEFAULT, worker, queues, registry.kinds())))
+    let local = Local::new(work, Actor::DEFAULT, worker, queues, registry.kinds());
+    Ok(Arc::new(local.called(call()?)))
+}
+
+/// What this process says of itself as a worker: the program, and a name that no other process has.
+pub fn call() -> anyhow::Result<Call> {
+    let dice = SystemIds.tokens(1);
+    let token = dice.first().context("no dice")?.to_wire();
+    let instance = Some(Instance::parse(token.get(..16).unwrap_or(&token))?);
+    Ok(Call { instance, version: Some(concat!("taskflow/", env!("CARGO_PKG_VERSION")).into()) })
 }
 
 /// The configured name, or `host:pid`.
@@ -151,6 +168,11 @@ pub fn worker_name(config: &Config) -> anyhow::Result<WorkerName> {
     if let Some(name) = &config.worker.name {
         return Ok(name.clone());
     }
+    Ok(WorkerName::parse(&node_name())?)
+}
+
+/// The machine's name, as far as it fits into a worker's.
+fn host_name() -> String {
     let system = rustix::system::uname();
     let host: String = system
         .nodename()
@@ -160,6 +182,5 @@ pub fn worker_name(config: &Config) -> anyhow::Result<WorkerName> {
         .take(100)
         .collect();
     let host = host.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
-    let host = if host.is_empty() { "host" } else { host };
-    Ok(WorkerName::parse(&format!("{host}:{}", std::process::id()))?)
+    if host.is_empty() { "host".to_owned() } else { host.to_owned() }
 }

@@ -11,16 +11,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use taskflow_core::limits as max;
 use taskflow_core::{Clock, Fault, Kind, QueueName, WorkerName};
-use taskflow_service::Actor;
 use taskflow_service::bus::Wish;
 use taskflow_service::words::{Claimed, Kinds};
 use taskflow_service::work::{Want, Work};
+use taskflow_service::{Actor, Caller};
 
 use super::faults::Faults;
 use super::reply::{Answer, Reply};
 use super::view::{TaskView, view};
 use super::words::present;
-use crate::extract::Body;
+use crate::extract::{Body, Called};
 use crate::openapi::{document, problems};
 use crate::problem::Problem;
 use crate::state::ApiState;
@@ -142,11 +142,18 @@ fn names<T>(
     named.collect()
 }
 
+/// The word to a worker that is to drain.
+pub(super) fn command(drain: bool) -> Option<&'static str> {
+    drain.then_some("drain")
+}
+
 /// Tasks that were handed out.
 #[derive(Debug, Serialize, JsonSchema)]
 struct ClaimedTasks<'a> {
     /// At most as many as were wished for.
     tasks: Vec<ClaimedView<'a>>,
+    /// `drain`: finish what you hold and claim no more.
+    command: Option<&'static str>,
 }
 
 /// A task with the token that every report about it carries.
@@ -170,6 +177,7 @@ pub(super) fn claimed_views<'a>(claimed: &'a [Claimed], clock: &dyn Clock) -> Ve
 async fn claim(
     State(work): State<Work>,
     State(clock): State<Arc<dyn Clock>>,
+    Called(call): Called,
     Body(body): Body<ClaimTasks>,
 ) -> Answer<ClaimedTasks<'static>> {
     let mut faults = Faults::default();
@@ -187,6 +195,8 @@ async fn claim(
     let Some(worker) = worker.filter(|_| faults.0.is_empty()) else {
         return Err(Problem::invalid(faults.0));
     };
-    let claimed = work.claim(Actor::DEFAULT, &worker, want).await?;
-    Reply::ok(&ClaimedTasks { tasks: claimed_views(&claimed, &*clock) })
+    let caller = Caller { worker, call };
+    let claimed = work.claim(Actor::DEFAULT, &caller, want).await?;
+    let command = command(work.drains(Actor::DEFAULT, &caller));
+    Reply::ok(&ClaimedTasks { tasks: claimed_views(&claimed, &*clock), command })
 }

@@ -43,8 +43,9 @@ struct Explanation {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Reason")]
 struct ReasonView {
-    /// `blocked`, `scheduled`, `retrying`, `paused`, `queue-limit`, `key-limit`, `rate-limit`, `manual`, `in-line`, `no-worker`, `starting`, `running`, `by-hand`,
-    /// `completed`, `failed` or `cancelled`.
+    /// `blocked`, `scheduled`, `retrying`, `paused`, `queue-limit`, `key-limit`, `rate-limit`, `manual`,
+    /// `in-line`, `no-worker`, `workers-busy`, `starting`, `running`, `by-hand`, `completed`, `failed` or
+    /// `cancelled`.
     code: &'static str,
     /// What holds it.
     detail: String,

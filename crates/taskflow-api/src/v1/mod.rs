@@ -18,3 +18,4 @@ pub(crate) mod update;
 pub(crate) mod view;
 pub(crate) mod words;
 pub(crate) mod work;
+pub(crate) mod workers;

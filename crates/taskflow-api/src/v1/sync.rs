@@ -9,16 +9,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use taskflow_core::limits::SYNC_ITEMS_MAX;
 use taskflow_core::{Clock, Fault, Finish, TaskId};
-use taskflow_service::Actor;
 use taskflow_service::words::{Extend, Extended, FinishTask, Finished};
 use taskflow_service::work::{Report, Work};
+use taskflow_service::{Actor, Caller};
 
-use super::claim::{ClaimedView, WishBody, claimed_views};
+use super::claim::{ClaimedView, WishBody, claimed_views, command};
 use super::faults::Faults;
 use super::reply::{Answer, Reply};
 use super::words::{Instant, Object, Raw, present, word};
 use super::work::{ProgressBody, completed, extend, failed, snoozed, token};
-use crate::extract::{LargeBody, WorkerPath};
+use crate::extract::{Called, LargeBody, WorkerPath};
 use crate::openapi::{document, problems};
 use crate::problem::Problem;
 use crate::state::ApiState;
@@ -167,6 +167,7 @@ async fn sync(
     State(work): State<Work>,
     State(clock): State<Arc<dyn Clock>>,
     WorkerPath(worker): WorkerPath,
+    Called(call): Called,
     LargeBody(body): LargeBody<SyncBody>,
 ) -> Answer<SyncAnswer<'static>> {
     let mut faults = Faults::default();
@@ -187,7 +188,8 @@ async fn sync(
         extend: beats.iter().filter_map(|(_, item)| item.as_ref().ok().cloned()).collect(),
         want,
     };
-    let synced = work.sync(Actor::DEFAULT, &worker, report).await?;
+    let caller = Caller { worker, call };
+    let synced = work.sync(Actor::DEFAULT, &caller, report).await?;
     let mut ends = synced.finished.iter();
     let mut held = synced.extended.iter();
     Reply::ok(&SyncAnswer {
@@ -214,7 +216,7 @@ async fn sync(
             })
             .collect(),
         tasks: claimed_views(&synced.claimed, &*clock),
-        command: None,
+        command: command(work.drains(Actor::DEFAULT, &caller)),
     })
 }
 

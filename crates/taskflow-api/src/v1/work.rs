@@ -143,11 +143,11 @@ async fn heartbeat(
 ) -> Answer<Beaten> {
     let extend =
         extend(id, &body.lease_token, body.progress, body.checkpoint).map_err(Problem::invalid)?;
-    let until = work.heartbeat(Actor::DEFAULT, extend).await?;
+    let beat = work.heartbeat(Actor::DEFAULT, extend).await?;
     Reply::ok(&Beaten {
-        lease_expires_at: until.map(Instant),
-        cancel_requested: until.is_none(),
-        command: None,
+        lease_expires_at: beat.map(|beat| Instant(beat.until)),
+        cancel_requested: beat.is_none(),
+        command: super::claim::command(beat.is_some_and(|beat| beat.drain)),
     })
 }
 

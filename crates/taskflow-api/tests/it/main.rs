@@ -13,3 +13,4 @@ mod pages;
 mod queues;
 mod tasks;
 mod work;
+mod workers;

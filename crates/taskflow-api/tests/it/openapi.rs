@@ -167,6 +167,7 @@ async fn every_operation_of_the_document_exists() {
     for (path, method, _) in operations() {
         let app = TestApp::new();
         app.titled("a").await;
+        app.post("/api/v1/workers/w1/sync", &json!({})).await.ok(200);
         let answer = app.json(&method.to_uppercase(), &filled(path), "{}").await;
         assert!(![404, 405].contains(&answer.status), "{method} {path}: {}", answer.text);
     }

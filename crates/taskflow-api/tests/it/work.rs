@@ -17,7 +17,8 @@ async fn claim(app: &TestApp, body: &Value) -> Vec<Value> {
     let mut body = body.clone();
     body["worker"] = json!("w1");
     let answer = app.post(CLAIM, &body).await.ok(200);
-    assert_eq!(answer.as_object().map(serde_json::Map::len), Some(1), "{answer}");
+    assert_eq!(answer.as_object().map(serde_json::Map::len), Some(2), "{answer}");
+    assert_eq!(answer["command"], Value::Null);
     answer["tasks"].as_array().expect("a list").clone()
 }
 

@@ -28,7 +28,7 @@ fn a_ready_task_says_what_stands_before_it() {
         (around(3, false, true), "in-line", "3 ready tasks"),
         (around(10_000, true, false), "in-line", "more than 10000 ready tasks"),
         (around(0, false, true), "starting", "next"),
-        (around(0, false, false), "no-worker", "kind log in queue default"),
+        (around(0, false, false), "no-worker", "no worker for kind log in queue default"),
     ] {
         let reason = only(&task(), &around);
         assert_eq!(reason.code, code);
@@ -138,4 +138,23 @@ fn a_task_that_its_queue_holds_back_says_by_what_and_by_whom() {
     task.state.run_at = at(60.0);
     let both = explain(&task, &Around { barred: vec![Barred::Paused], ..around }, at(10.0));
     assert_eq!(both.iter().map(|r| r.code).collect::<Vec<_>>(), ["scheduled", "paused"]);
+}
+
+#[test]
+fn a_ready_task_whose_workers_are_busy_names_up_to_three_of_them() {
+    let busy = |names: &[&str]| {
+        let takers = names.iter().map(|name| (*name).to_owned()).collect();
+        only(&task(), &Around { takers, ..Around::default() })
+    };
+    for (names, says) in [
+        (&["w1"][..], "busy: w1"),
+        (&["w1", "w2", "w3"], "busy: w1, w2, w3"),
+        (&["w1", "w2", "w3", "w4", "w5"], "busy: w1, w2, w3 and 2 more"),
+    ] {
+        let reason = busy(names);
+        assert_eq!(reason.code, "workers-busy");
+        assert!(reason.detail.ends_with(says), "{reason:?}");
+    }
+    let around = Around { wanted: true, takers: vec!["w1".into()], ..Around::default() };
+    assert_eq!(only(&task(), &around).code, "starting", "one of them waits");
 }

@@ -15,6 +15,7 @@ mod status;
 mod step;
 mod task;
 mod time;
+mod workers;
 
 use crate::lease::{Finish, TokenHash};
 use crate::name::WorkerName;

@@ -33,6 +33,7 @@ enum Event {
     Expire,
     Move(Status),
     Unblock,
+    Withdraw,
     ParentLost,
 }
 
@@ -67,6 +68,7 @@ fn acts() -> impl Strategy<Value = Vec<Event>> {
         3 => Just(Event::Expire),
         2 => proptest::sample::select(Status::ALL.to_vec()).prop_map(Event::Move),
         1 => Just(Event::Move(Status::Pending)),
+        1 => Just(Event::Withdraw),
         1 => Just(Event::Unblock),
         1 => Just(Event::ParentLost),
     ];
@@ -156,6 +158,7 @@ impl World {
             }
             Event::Expire => Command::Expire,
             Event::Move(to) => Command::Move(to),
+            Event::Withdraw => Command::Withdraw(WorkerName::parse("w").unwrap()),
             Event::Unblock => Command::Unblock,
             Event::ParentLost => Command::ParentLost(id()),
         })
@@ -280,6 +283,7 @@ impl World {
             (Act::Release, Command::Finish { finish, .. }) => {
                 !matches!(finish, Finish::Completed { .. } | Finish::Failed { .. })
             }
+            (Act::Release, Command::Withdraw(_)) => true,
             (Act::Rescue | Act::Fail, Command::Finish { finish, .. }) => {
                 matches!(finish, Finish::Failed { .. })
             }

@@ -10,7 +10,7 @@ use tokio_postgres::{Client, NoTls};
 use super::url;
 use crate::lists::{self, Walk as ListWalk};
 use crate::options::{Options, PoolMode};
-use crate::{columns, connect, desk, gates, keyed, lanes, migrate, queues, tasks, work};
+use crate::{columns, connect, desk, gates, keyed, lanes, migrate, queues, tasks, work, workers};
 
 /// A statement, the types of its parameters, values for them, and the indexes it may walk.
 struct Walk {
@@ -131,6 +131,8 @@ fn short_walks() -> Vec<Walk> {
         walk("leases", leases, ran_out.0, ran_out.1, &["tasks_leased"]),
         walk("deadlines", deadlines, ran_out.0, ran_out.1, &["tasks_deadline"]),
         walk("expiring", expiring, ran_out.0, ran_out.1, &["tasks_expiring"]),
+        walk("holds", workers::HOLDS, "int8,text[]", "1,'{w}'", &["tasks_leased"]),
+        walk("held", workers::HELD, "int8,text,int8,int8", "1,'w',5,500", &["tasks_leased"]),
         walk("lock", desk::LOCK, "int8[]", "'{1,2}'", &["tasks_id"]),
         walk("update", columns::UPDATE, UPDATE_TYPES, UPDATE_VALUES, &["tasks_id"]),
         walk("holder", tasks::HOLDER, "int8,text,text", "1,'q','key'", &["tasks_unique"]),

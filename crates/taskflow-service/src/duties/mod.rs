@@ -3,6 +3,7 @@
 
 pub mod herald;
 pub mod reaper;
+pub mod workers;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

@@ -8,13 +8,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use taskflow_core::{
-    Attempt, NewTask, Queue, QueueName, QueuePatch, Task, TaskId, TenantId, Timestamp,
+    Attempt, NewTask, Queue, QueueName, QueuePatch, Task, TaskId, TenantId, Timestamp, WorkerName,
 };
 use taskflow_store::{
     AllInserted, Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Found, GateView,
     Health, Hints, Inserted, ListStore, Page, QueueSet, QueueStore, QueueView, Store, StoreError,
     Sync, Synced, TaskStore, WorkStore,
 };
+use taskflow_store::{Drain, Holding, Sighting, Which, Worker, WorkerStore};
 use tokio::sync::watch;
 
 /// What the store says when it is asked for its health.
@@ -36,6 +37,10 @@ pub(super) struct Steered {
     claims: AtomicU32,
     /// Looks at what comes due.
     dues: AtomicU32,
+    /// Writes of who called.
+    sights: AtomicU32,
+    /// How many of them fail from now on.
+    sights_fail: AtomicU32,
     /// How many looks at what comes due fail from now on.
     failing: AtomicU32,
     /// How long a look at what comes due takes.
@@ -54,6 +59,8 @@ impl Steered {
             inner,
             claims: AtomicU32::new(0),
             dues: AtomicU32::new(0),
+            sights: AtomicU32::new(0),
+            sights_fail: AtomicU32::new(0),
             failing: AtomicU32::new(0),
             due_takes: Mutex::new(Duration::ZERO),
             find_takes: Mutex::new(Duration::ZERO),
@@ -68,6 +75,14 @@ impl Steered {
 
     pub(super) fn dues(&self) -> u32 {
         self.dues.load(SeqCst)
+    }
+
+    pub(super) fn fail_sights(&self, n: u32) {
+        self.sights_fail.store(n, SeqCst);
+    }
+
+    pub(super) fn sights(&self) -> u32 {
+        self.sights.load(SeqCst)
     }
 
     pub(super) fn fail_dues(&self, n: u32) {
@@ -255,6 +270,55 @@ impl ListStore for Steered {
             tokio::time::sleep(time).await;
         }
         found
+    }
+}
+
+#[async_trait]
+impl WorkerStore for Steered {
+    async fn see(&self, scope: TenantId, batch: Vec<Sighting>) -> Result<(), StoreError> {
+        self.sights.fetch_add(1, SeqCst);
+        if self.sights_fail.fetch_update(SeqCst, SeqCst, |n| n.checked_sub(1)).is_ok() {
+            return Err(StoreError::Busy);
+        }
+        self.inner.see(scope, batch).await
+    }
+
+    async fn workers(&self, scope: TenantId, which: Which) -> Result<Vec<Worker>, StoreError> {
+        self.inner.workers(scope, which).await
+    }
+
+    async fn holds(
+        &self,
+        scope: TenantId,
+        workers: Vec<WorkerName>,
+    ) -> Result<Vec<Holding>, StoreError> {
+        self.inner.holds(scope, workers).await
+    }
+
+    async fn drain(
+        &self,
+        scope: TenantId,
+        batch: Vec<(WorkerName, Drain)>,
+    ) -> Result<Vec<Option<Worker>>, StoreError> {
+        self.inner.drain(scope, batch).await
+    }
+
+    async fn drained(&self, since: Timestamp) -> Result<Vec<(TenantId, Worker)>, StoreError> {
+        self.inner.drained(since).await
+    }
+
+    async fn release(
+        &self,
+        scope: TenantId,
+        worker: WorkerName,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Answers<TaskId>, StoreError> {
+        self.inner.release(scope, worker, limit, now).await
+    }
+
+    async fn forget(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        self.inner.forget(before, limit).await
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod answers;
 mod builtin;
+mod draining;
 mod kinds;
 mod leases;
 mod slots;
@@ -57,6 +58,7 @@ async fn sleep(seconds: f64) {
 /// The services of this process behind a door that can be shut.
 struct Door {
     local: Local,
+    workers: crate::workers::Workers,
     /// Calls that fail from now on.
     claims_fail: AtomicU32,
     finishes_fail: AtomicU32,
@@ -67,6 +69,8 @@ struct Door {
     turned_away: bool,
     /// How long what a claim hands out is on its way, lost when nobody listens any more.
     travel: Duration,
+    /// Whether it has its claims answered when the worker stops.
+    closes: bool,
     claims: AtomicU32,
     beats: AtomicU32,
     finished: Mutex<Vec<FinishTask>>,
@@ -76,6 +80,7 @@ impl Door {
     fn to(stage: &Stage, registry: &Registry) -> Self {
         let work = stage.services.work.clone();
         Self {
+            workers: stage.services.workers.clone(),
             local: Local::new(work, Actor::DEFAULT, worker_name(), None, registry.kinds()),
             claims_fail: AtomicU32::new(0),
             finishes_fail: AtomicU32::new(0),
@@ -83,6 +88,7 @@ impl Door {
             every_second_beat: false,
             turned_away: false,
             travel: Duration::ZERO,
+            closes: false,
             claims: AtomicU32::new(0),
             beats: AtomicU32::new(0),
             finished: Mutex::default(),
@@ -120,7 +126,16 @@ impl WorkSource for Door {
     }
 
     fn travel(&self) -> Duration {
-        self.travel * 2
+        if self.closes { Duration::ZERO } else { self.travel * 2 }
+    }
+
+    fn drained(&self) -> bool {
+        self.local.drained()
+    }
+
+    async fn close(&self) -> bool {
+        let workers = &self.workers;
+        self.closes && workers.drain(Actor::DEFAULT, &worker_name(), None).await.is_ok()
     }
 
     async fn finish(&self, batch: Vec<FinishTask>) -> Result<Vec<Finished>, SourceError> {

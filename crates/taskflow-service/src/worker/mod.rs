@@ -29,6 +29,12 @@ const CLAIM_WAIT: Duration = Duration::from_secs(20);
 const CLAIM_MAX: u32 = 100;
 /// From a claim to the next when the source answered empty without waiting, as one that stops does.
 const CLAIM_PAUSE: Duration = Duration::from_millis(100);
+/// From a claim to the next while it is to drain: so long after the word it works again.
+const CLAIM_DRAINED: Duration = Duration::from_secs(1);
+/// How long a worker that stops tries to have its claim answered at once.
+const CLOSE: Duration = Duration::from_secs(2);
+/// How long it waits for that answer then: a node that parks the claim hears of it within a second.
+const LAST_ANSWER: Duration = Duration::from_secs(5);
 /// After a claim that failed, doubled each time.
 const CLAIM_RETRY: Duration = Duration::from_millis(500);
 /// At the latest after this.
@@ -43,12 +49,22 @@ pub struct Worker {
     source: Arc<dyn WorkSource>,
     registry: Registry,
     concurrency: usize,
+    leaves: bool,
 }
 
 impl Worker {
     /// A worker; `concurrency` of 0 counts as 1.
     pub fn new(source: Arc<dyn WorkSource>, registry: Registry, concurrency: usize) -> Self {
-        Self { source, registry, concurrency: concurrency.clamp(1, Semaphore::MAX_PERMITS) }
+        let concurrency = concurrency.clamp(1, Semaphore::MAX_PERMITS);
+        Self { source, registry, concurrency, leaves: false }
+    }
+
+    /// Returns when it was told to drain and has finished what it holds. Without this it stays, idle,
+    /// until it is told to work again.
+    #[must_use]
+    pub fn leaving_when_drained(mut self) -> Self {
+        self.leaves = true;
+        self
     }
 
     /// Works until `stop`. Then it claims nothing more, gives running jobs `grace` to end, releases
@@ -68,8 +84,13 @@ impl Worker {
             leave: leave.clone(),
         });
         let running = TaskTracker::new();
-        claim_until(&stop, &*self.source, &slots, &runner, &running).await;
+        let drained =
+            claim_until(&stop, self.leaves, &*self.source, &slots, &runner, &running).await;
         running.close();
+        if drained {
+            tracing::info!(jobs = running.len(), "told to drain: finishing what is held");
+            stop.run_until_cancelled(running.wait()).await;
+        }
         if tokio::time::timeout(grace, running.wait()).await.is_err() {
             tracing::info!(jobs = running.len(), "giving back jobs that are still running");
             leave.cancel();
@@ -85,19 +106,22 @@ impl Worker {
     }
 }
 
+/// Whether it ended because it is to drain, which only one that `leaves` does.
 async fn claim_until(
     stop: &CancellationToken,
+    leaves: bool,
     source: &dyn WorkSource,
     slots: &Arc<Semaphore>,
     runner: &Arc<Runner>,
     running: &TaskTracker,
-) {
+) -> bool {
     let mut pause = CLAIM_RETRY;
     while !stop.is_cancelled() {
         // The semaphore is never closed, so an error cannot happen.
         let Some(Ok(first)) = stop.run_until_cancelled(Arc::clone(slots).acquire_owned()).await
         else {
-            return stop.cancelled().await;
+            stop.cancelled().await;
+            return false;
         };
         let mut held = vec![first];
         while held.len() < CLAIM_MAX as usize
@@ -108,12 +132,17 @@ async fn claim_until(
         let limit = u32::try_from(held.len()).unwrap_or(CLAIM_MAX);
         let asked = tokio::time::Instant::now();
         let claim = source.claim(limit, CLAIM_WAIT);
-        let Some(answer) = heard_until(stop, source.travel(), claim).await else { return };
+        let Some(answer) = heard_until(stop, source, claim).await else { return false };
         match answer {
             Ok(assignments) if assignments.is_empty() => {
                 pause = CLAIM_RETRY;
                 drop(held);
-                stop.run_until_cancelled(tokio::time::sleep_until(asked + CLAIM_PAUSE)).await;
+                let drained = source.drained();
+                if drained && leaves {
+                    return true;
+                }
+                let again = asked + if drained { CLAIM_DRAINED } else { CLAIM_PAUSE };
+                stop.run_until_cancelled(tokio::time::sleep_until(again)).await;
             }
             Ok(assignments) if stop.is_cancelled() => {
                 assignments.into_iter().for_each(|assignment| runner.give_back(assignment));
@@ -137,16 +166,32 @@ async fn claim_until(
             }
         }
     }
+    false
 }
 
-/// The answer of `claim`; none when it did not come until `stop` and a `travel` after it.
+/// The answer of `claim`. After `stop` the source is asked to answer it: then it is read to its end, for
+/// what it hands out would be nobody's. A source that knows nothing of that gets the time that an answer
+/// travels.
 async fn heard_until<T>(
     stop: &CancellationToken,
-    travel: Duration,
+    source: &dyn WorkSource,
     claim: impl Future<Output = T>,
 ) -> Option<T> {
+    tokio::pin!(claim);
+    tokio::select! {
+        answer = &mut claim => return Some(answer),
+        () = stop.cancelled() => {}
+    }
+    let last = async {
+        let travel = tokio::time::sleep(source.travel());
+        let closing = tokio::time::timeout(CLOSE, source.close());
+        let (closed, ()) = tokio::join!(closing, travel);
+        if closed.unwrap_or(false) {
+            tokio::time::sleep(LAST_ANSWER).await;
+        }
+    };
     tokio::select! {
         answer = claim => Some(answer),
-        () = async { stop.cancelled().await; tokio::time::sleep(travel).await } => None,
+        () = last => None,
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use taskflow_core::workers::Call;
 use taskflow_core::{LeaseToken, TaskId, Timestamp, WorkerName};
 use taskflow_store::{Claimed, Extend, Extended, FinishTask, Finished, Kinds};
 
@@ -12,6 +13,7 @@ use super::handler::Job;
 use crate::actor::Actor;
 use crate::bus::Wish;
 use crate::error::ServiceError;
+use crate::roll::Caller;
 use crate::work::{Report, Want, Work};
 
 /// A job with the right to work on it.
@@ -63,6 +65,15 @@ pub trait WorkSource: Send + Sync {
     fn travel(&self) -> Duration {
         Duration::ZERO
     }
+    /// Whether the last claim was answered with the word to drain: finish what is held, claim no more.
+    fn drained(&self) -> bool {
+        false
+    }
+    /// Asks that the claims under way be answered now and later ones with nothing, for good; whether
+    /// that is agreed. Then no answer is lost for whoever reads the last one to its end.
+    async fn close(&self) -> bool {
+        false
+    }
     /// Reports ends of attempts, one answer each.
     async fn finish(&self, batch: Vec<FinishTask>) -> Result<Vec<Finished>, SourceError>;
     /// Sends heartbeats, one answer each.
@@ -73,7 +84,7 @@ pub trait WorkSource: Send + Sync {
 pub struct Local {
     work: Work,
     actor: Actor,
-    worker: WorkerName,
+    caller: Caller,
     wish: Arc<Wish>,
 }
 
@@ -87,7 +98,15 @@ impl Local {
         kinds: Vec<taskflow_core::Kind>,
     ) -> Self {
         let wish = Arc::new(Wish { queues, kinds: Kinds::Named(kinds) });
-        Self { work, actor, worker, wish }
+        let caller = Caller { worker, call: Call::default() };
+        Self { work, actor, caller, wish }
+    }
+
+    /// Says of itself which process and program it is.
+    #[must_use]
+    pub fn called(mut self, call: Call) -> Self {
+        self.caller.call = call;
+        self
     }
 }
 
@@ -95,18 +114,22 @@ impl Local {
 impl WorkSource for Local {
     async fn claim(&self, limit: u32, wait: Duration) -> Result<Vec<Assignment>, SourceError> {
         let want = Want { wish: Arc::clone(&self.wish), limit, lease_seconds: None, wait };
-        let claimed = self.work.claim(self.actor, &self.worker, want).await?;
+        let claimed = self.work.claim(self.actor, &self.caller, want).await?;
         Ok(claimed.into_iter().map(assignment).collect())
+    }
+
+    fn drained(&self) -> bool {
+        self.work.drains(self.actor, &self.caller)
     }
 
     async fn finish(&self, finish: Vec<FinishTask>) -> Result<Vec<Finished>, SourceError> {
         let report = Report { finish, ..Report::default() };
-        Ok(self.work.sync(self.actor, &self.worker, report).await?.finished)
+        Ok(self.work.sync(self.actor, &self.caller, report).await?.finished)
     }
 
     async fn heartbeat(&self, extend: Vec<Extend>) -> Result<Vec<Extended>, SourceError> {
         let report = Report { extend, ..Report::default() };
-        Ok(self.work.sync(self.actor, &self.worker, report).await?.extended)
+        Ok(self.work.sync(self.actor, &self.caller, report).await?.extended)
     }
 }
 

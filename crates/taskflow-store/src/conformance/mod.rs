@@ -17,6 +17,7 @@ pub mod tasks;
 pub mod time;
 pub mod unique;
 pub mod work;
+pub mod workers;
 
 pub use harness::Harness;
 
@@ -189,6 +190,21 @@ macro_rules! conformance {
                 a_task_cannot_wait_for_another_tenant_s_task
                 tenants_do_not_share_unique_keys
                 expiry_and_what_is_due_go_over_all_tenants
+            }
+            workers {
+                calls_of_workers_are_noted
+                a_later_call_wins_and_an_earlier_one_adds_what_was_missing
+                another_process_of_the_same_name_begins_anew
+                workers_are_listed_by_their_last_call_in_pages
+                what_a_worker_holds_is_read_from_its_leases
+                a_heartbeat_is_answered_with_its_holder
+                a_drain_is_bound_to_the_process_that_called_last
+                a_drain_may_name_the_process
+                drained_workers_that_are_long_gone_are_not_told
+                a_release_takes_all_that_a_worker_holds_step_by_step
+                a_release_leaves_what_was_claimed_since
+                workers_that_are_gone_are_forgotten_unless_they_hold_something
+                another_tenant_s_workers_are_out_of_reach
             }
             random {
                 random_commands_match_the_model

@@ -6,17 +6,18 @@ mod lists;
 mod queues;
 mod tasks;
 mod work;
+mod workers;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use taskflow_core::{
     Attempt, Command, Illegal, Queue, QueueName, RateWindow, Status, Step, Task, TaskId, TenantId,
-    Timestamp, step as core_step,
+    Timestamp, WorkerName, step as core_step,
 };
 use tokio::sync::watch;
 
-use crate::{Hints, Ready, Store};
+use crate::{Hints, Ready, Store, Worker};
 
 /// A store whose database is a handful of maps.
 #[derive(Debug)]
@@ -91,6 +92,7 @@ struct Tables {
     queues: BTreeMap<(TenantId, QueueName), (Queue, RateWindow)>,
     /// How many tasks each queue has handed out since the store was opened.
     starts: BTreeMap<(TenantId, QueueName), u64>,
+    workers: BTreeMap<(TenantId, WorkerName), Worker>,
 }
 
 #[derive(Debug, Clone)]

@@ -176,13 +176,22 @@ impl WorkStore for Model {
     ) -> Result<Synced, StoreError> {
         let (mut synced, ready) = self.call(|t| {
             let finished = sync.finish.into_iter().map(|item| t.finish(scope, item, now)).collect();
-            let extended = sync.extend.into_iter().map(|item| t.extend(scope, item, now)).collect();
+            let mut holders = Vec::new();
+            let extend = |item: Extend| {
+                let id = item.id;
+                let extended = t.extend(scope, item, now);
+                let held = matches!(extended, Extended::Held(_));
+                let holder = t.task(scope, id).and_then(|task| task.state.worker.clone());
+                holders.push(holder.filter(|_| held));
+                extended
+            };
+            let extended = sync.extend.into_iter().map(extend).collect();
             let (mut claimed, mut later) = (Vec::new(), Vec::new());
             if let Some(claim) = sync.claim {
                 claimed = t.claim(scope, &claim, now);
                 later = t.later(scope, &claim, now);
             }
-            Synced { finished, extended, claimed, ready: Vec::new(), later }
+            Synced { finished, extended, holders, claimed, ready: Vec::new(), later }
         });
         synced.ready = ready;
         Ok(synced)

@@ -2,7 +2,7 @@
 
 const LIST: &str = include_str!("../../src/conformance/mod.rs");
 
-const ROOMS: [(&str, &str); 12] = [
+const ROOMS: [(&str, &str); 13] = [
     ("bulk", include_str!("../../src/conformance/bulk.rs")),
     ("claims", include_str!("../../src/conformance/claims.rs")),
     ("dependencies", include_str!("../../src/conformance/dependencies.rs")),
@@ -15,6 +15,7 @@ const ROOMS: [(&str, &str); 12] = [
     ("time", include_str!("../../src/conformance/time.rs")),
     ("unique", include_str!("../../src/conformance/unique.rs")),
     ("work", include_str!("../../src/conformance/work.rs")),
+    ("workers", include_str!("../../src/conformance/workers.rs")),
 ];
 
 /// The names that the list holds for `room`.

@@ -9,12 +9,14 @@ pub mod health;
 pub mod migrate;
 pub mod moving;
 pub mod openapi;
+pub mod queue;
 pub mod seed;
 pub mod serve;
 mod signals;
 mod table;
 pub mod task;
 pub mod worker;
+pub mod workers;
 
 /// Tells whoever runs the program why it ends.
 #[expect(clippy::print_stderr, reason = "the last word of a command is for whoever runs it")]

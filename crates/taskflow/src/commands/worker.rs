@@ -11,7 +11,8 @@ use crate::embed::TaskFlow;
 use crate::remote::Remote;
 use crate::wire;
 
-/// Runs until SIGTERM or SIGINT; with `server` it takes work over HTTP.
+/// Runs until SIGTERM or SIGINT, or until it was told to drain and is done; with `server` it takes work over
+/// HTTP.
 pub async fn run(config: Config, server: Option<String>) -> anyhow::Result<()> {
     let (stop, now) = (CancellationToken::new(), CancellationToken::new());
     signals::listen(&stop, &now)?;
@@ -35,9 +36,10 @@ async fn over_http(config: &Config, url: &str, stop: &CancellationToken) -> anyh
     let name = wire::worker_name(config)?;
     let key = config.auth.api_key.as_ref().map(|key| key.expose().to_owned());
     let queues = config.worker.queues.clone();
-    let source = Remote::new(url, key, &name, queues, registry.kinds())?;
+    let source = Remote::new(url, key, &name, &wire::call()?, queues, registry.kinds())?;
     tracing::info!(worker.name = name.as_str(), server.url = source.shown(), "working over HTTP");
     Worker::new(Arc::new(source), registry, config.worker.concurrency)
+        .leaving_when_drained()
         .run(stop.clone(), config.worker.shutdown_grace)
         .await;
     Ok(())
@@ -46,7 +48,7 @@ async fn over_http(config: &Config, url: &str, stop: &CancellationToken) -> anyh
 async fn on_database(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     let registry = wire::registry(&config)?;
     let name = wire::worker_name(&config)?;
-    let flow = TaskFlow::configured(config).await?.handlers(registry);
+    let flow = TaskFlow::configured(config).await?.handlers(registry).leaving_when_drained();
     tracing::info!(worker.name = name.as_str(), "working on the database");
     flow.run(stop).await
 }

@@ -146,7 +146,7 @@ async fn a_parked_claim_is_answered_at_once_when_the_server_stops() {
     let answer = parked.await.unwrap().unwrap();
     let took = begin.elapsed();
     assert_eq!(answer.status().as_u16(), 200);
-    assert_eq!(answer.json::<Value>().await.unwrap(), json!({"tasks": []}));
+    assert_eq!(answer.json::<Value>().await.unwrap(), json!({"tasks": [], "command": null}));
     assert!(took < Duration::from_secs(2), "took {took:?}");
     assert_eq!(server.process.ended(Duration::from_secs(10)).await.code(), Some(0));
 }

@@ -6,12 +6,14 @@
 mod cli;
 mod crash;
 mod documents;
+mod draining;
 mod embedded;
 mod end_to_end;
 mod files;
 mod inherited;
 mod kinds;
 mod postgres;
+mod queue_command;
 mod readme;
 mod server;
 mod task_command;

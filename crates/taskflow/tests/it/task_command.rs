@@ -286,7 +286,10 @@ fn completion_scripts_know_the_commands() {
     let folder = tempfile::TempDir::new().unwrap();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = run(folder.path(), &[], &["completion", shell]).with(0).out;
-        holds(&script, &["taskflow", "watch", "unique-key", "completion"]);
+        holds(
+            &script,
+            &["taskflow", "watch", "unique-key", "completion", "drain", "starvation-guard"],
+        );
     }
     holds(&run(folder.path(), &[], &["completion", "tcsh"]).with(2).err, &["tcsh", "bash"]);
     let script = run(folder.path(), &[], &["completion", "bash"]).with(0).out;

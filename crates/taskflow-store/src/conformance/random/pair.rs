@@ -207,6 +207,7 @@ impl Pair {
         let got = said(self.store().sync(scope, sync, self.now).await)?;
         same("finished", &expected.finished, &got.finished)?;
         same("extended", &expected.extended, &got.extended)?;
+        same("holders", &expected.holders, &got.holders)?;
         same("claimed", &expected.claimed, &got.claimed)?;
         // A store may tell of a rate though what waits is not due.
         if let Some(later) = expected.later.iter().find(|later| !got.later.contains(later)) {

@@ -10,26 +10,26 @@ use super::fault::Fault;
 /// An object: names and the texts of their values.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Document(BTreeMap<String, Box<RawValue>>);
+pub(in crate::commands) struct Document(BTreeMap<String, Box<RawValue>>);
 
 impl Document {
     /// One object.
-    pub(super) fn parse(json: &str) -> Result<Self, Fault> {
+    pub(in crate::commands) fn parse(json: &str) -> Result<Self, Fault> {
         serde_json::from_str(json).map_err(strange)
     }
 
     /// An array of objects.
-    pub(super) fn parse_all(json: &str) -> Result<Vec<Self>, Fault> {
+    pub(in crate::commands) fn parse_all(json: &str) -> Result<Vec<Self>, Fault> {
         serde_json::from_str(json).map_err(strange)
     }
 
     /// A value's JSON; `None` when it is not there or null.
-    pub(super) fn raw(&self, name: &str) -> Option<&str> {
+    pub(in crate::commands) fn raw(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(|raw| raw.get()).filter(|raw| *raw != "null")
     }
 
     /// A text without its quotes, any other value as its JSON; nothing when there is none.
-    pub(super) fn text(&self, name: &str) -> String {
+    pub(in crate::commands) fn text(&self, name: &str) -> String {
         self.raw(name).map(bare).unwrap_or_default()
     }
 

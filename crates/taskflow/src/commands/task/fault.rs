@@ -8,7 +8,7 @@ use crate::commands::table::harmless;
 
 /// Why a command did not do what was asked.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
+pub(in crate::commands) enum Fault {
     /// What was given cannot be meant.
     #[error("{0}")]
     Usage(String),
@@ -28,7 +28,7 @@ pub(super) enum Fault {
 
 impl Fault {
     /// See `EXIT_CODES`.
-    pub(super) fn exit_code(&self) -> u8 {
+    pub(in crate::commands) fn exit_code(&self) -> u8 {
         match self {
             Self::Refused(_) | Self::Strange(_) | Self::Output(_) => 1,
             Self::Usage(_) => 2,
@@ -37,7 +37,7 @@ impl Fault {
     }
 
     /// The reader of the output went away, as `head` does: nobody is left to be told.
-    pub(super) fn is_nobody_reads(&self) -> bool {
+    pub(in crate::commands) fn is_nobody_reads(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 
@@ -58,7 +58,7 @@ impl Fault {
 
 /// What a server's problem document says.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(in crate::commands) struct Refusal {
     pub(super) status: u16,
     pub(super) detail: String,
     /// Pointer and message of every field at fault.

@@ -2,11 +2,11 @@
 //! `show.rs` turns answers into text; nothing here touches a database.
 
 mod body;
-mod document;
-mod fault;
+pub(in crate::commands) mod document;
+pub(in crate::commands) mod fault;
 mod options;
-mod show;
-mod site;
+pub(in crate::commands) mod show;
+pub(in crate::commands) mod site;
 mod watch;
 
 use std::io::{IsTerminal, stdin, stdout};
@@ -176,13 +176,13 @@ async fn each(
 }
 
 /// Where answers go: standard output, for people or as JSON.
-struct Output {
-    json: bool,
+pub(in crate::commands) struct Output {
+    pub(in crate::commands) json: bool,
 }
 
 impl Output {
     /// The answer's document as it is, or what `text` makes of it for people.
-    fn show(
+    pub(in crate::commands) fn show(
         &self,
         answer: &Answer,
         text: impl FnOnce(&str) -> Result<String, Fault>,

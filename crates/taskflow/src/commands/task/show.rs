@@ -122,7 +122,7 @@ pub(super) fn change(task: &Document) -> String {
 }
 
 /// Any JSON without its brackets: names and values, what is inside set in by two.
-pub(super) fn indented(value: &Value) -> String {
+pub(in crate::commands) fn indented(value: &Value) -> String {
     let mut text = String::new();
     set_in(value, 0, &mut text);
     text
@@ -155,7 +155,7 @@ fn set_in(value: &Value, depth: usize, text: &mut String) {
 
 /// The time from an instant to `now` in its largest unit: `42s`, `5m`, `3h`, `12d`; `-` when either
 /// is not known. A clock that is behind gives `0s`.
-fn since(instant: &str, now: Option<Timestamp>) -> String {
+pub(in crate::commands) fn since(instant: &str, now: Option<Timestamp>) -> String {
     let instant: Option<Timestamp> = instant.parse().ok();
     let (Some(instant), Some(now)) = (instant, now) else { return "-".to_owned() };
     let seconds = now.as_second().saturating_sub(instant.as_second()).max(0);

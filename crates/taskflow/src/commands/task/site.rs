@@ -16,25 +16,25 @@ use crate::remote;
 const DEFAULT: &str = "http://127.0.0.1:8000";
 
 /// Where requests go, and the key that goes with them.
-pub(super) struct Site {
+pub(in crate::commands) struct Site {
     client: Client,
     base: Url,
     key: Option<HeaderValue>,
 }
 
 /// What the server answered when it did what was asked.
-pub(super) struct Answer {
+pub(in crate::commands) struct Answer {
     /// 2xx.
-    pub(super) status: StatusCode,
+    pub(in crate::commands) status: StatusCode,
     /// The server's clock, to the second; `None` when it did not say.
-    pub(super) at: Option<Timestamp>,
+    pub(in crate::commands) at: Option<Timestamp>,
     /// The document; empty when there was none.
-    pub(super) text: String,
+    pub(in crate::commands) text: String,
 }
 
 impl Site {
     /// The site at `server`. A usage fault when that is no URL, or when no header can carry `key`.
-    pub(super) fn new(server: Option<&str>, key: Option<&str>) -> Result<Self, Fault> {
+    pub(in crate::commands) fn new(server: Option<&str>, key: Option<&str>) -> Result<Self, Fault> {
         let server = server.unwrap_or(DEFAULT);
         let usable = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
         let base = Url::parse(server).ok().filter(usable).ok_or_else(|| {
@@ -66,7 +66,7 @@ impl Site {
     }
 
     /// What is at a path below `/api/v1`.
-    pub(super) async fn get(
+    pub(in crate::commands) async fn get(
         &self,
         path: &[&str],
         query: &[(&str, String)],
@@ -75,9 +75,23 @@ impl Site {
     }
 
     /// Posts a JSON `body`.
-    pub(super) async fn post(&self, path: &[&str], body: String) -> Result<Answer, Fault> {
+    pub(in crate::commands) async fn post(
+        &self,
+        path: &[&str],
+        body: String,
+    ) -> Result<Answer, Fault> {
         let request =
             self.client.post(self.url(path, &[])).header(CONTENT_TYPE, "application/json");
+        self.send(request.body(body), Duration::ZERO).await
+    }
+
+    /// Puts a JSON `body`.
+    pub(in crate::commands) async fn put(
+        &self,
+        path: &[&str],
+        body: String,
+    ) -> Result<Answer, Fault> {
+        let request = self.client.put(self.url(path, &[])).header(CONTENT_TYPE, "application/json");
         self.send(request.body(body), Duration::ZERO).await
     }
 
