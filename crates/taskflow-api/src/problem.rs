@@ -32,6 +32,12 @@ pub const CODES: &[(&str, StatusCode, &str, &str)] = &[
         "`If-Match` is neither `*` nor an ETag such as `\"3\"`.",
     ),
     (
+        "invalid-idempotency-key",
+        StatusCode::BAD_REQUEST,
+        "Invalid Idempotency-Key",
+        "`Idempotency-Key` is given twice, or is not 1 to 255 visible ASCII characters, alone or in double quotes.",
+    ),
+    (
         "invalid-url",
         StatusCode::BAD_REQUEST,
         "Invalid URL",
@@ -87,6 +93,12 @@ pub const CODES: &[(&str, StatusCode, &str, &str)] = &[
         "A live task of the queue holds the unique key; `task_id` names it.",
     ),
     (
+        "idempotency-in-progress",
+        StatusCode::CONFLICT,
+        "Idempotency key in progress",
+        "A request with the same `Idempotency-Key` is at work. Repeat yours after `Retry-After` seconds.",
+    ),
+    (
         "has-dependants",
         StatusCode::CONFLICT,
         "Has dependants",
@@ -127,6 +139,18 @@ pub const CODES: &[(&str, StatusCode, &str, &str)] = &[
         StatusCode::CONFLICT,
         "Too many queues",
         "1000 queues have settings of their own, and each claim reads them. Queues without settings are not limited.",
+    ),
+    (
+        "idempotency-mismatch",
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "Idempotency key of another request",
+        "The `Idempotency-Key` was used for a request with another path, query or body before. Nothing was done.",
+    ),
+    (
+        "idempotency-too-large",
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "Answer too large for an idempotency key",
+        "The answer would exceed 4 MiB, which is more than is kept for an `Idempotency-Key`. Nothing was done: ask for less at a time, or without the header.",
     ),
     (
         "page-too-large",
@@ -174,7 +198,7 @@ pub const CODES: &[(&str, StatusCode, &str, &str)] = &[
         "outcome-unknown",
         StatusCode::SERVICE_UNAVAILABLE,
         "Outcome unknown",
-        "The commit failed in a way that leaves open whether it is on disk. Read before you repeat.",
+        "The commit failed in a way that leaves open whether it is on disk. Read before you repeat, or repeat with the same `Idempotency-Key`.",
     ),
 ];
 
@@ -380,9 +404,17 @@ impl From<ServiceError> for Problem {
                 problem.0.task_id = Some(id.get());
                 problem
             }
-            ServiceError::Busy | ServiceError::Unavailable | ServiceError::TooManyWaiters => {
+            ServiceError::Busy
+            | ServiceError::Unavailable
+            | ServiceError::KeyInProgress
+            | ServiceError::TooManyWaiters => {
                 let (name, value) = retry("1");
                 Self::new(code, error.to_string()).with_header(name, value)
+            }
+            ServiceError::KeyReused | ServiceError::AnswerTooLarge => {
+                let mut problem = Self::new(code, error.to_string());
+                problem.0.errors = vec![Fault::new("", code, "must fit the Idempotency-Key")];
+                problem
             }
             ServiceError::StorageFull => {
                 let (name, value) = retry("5");

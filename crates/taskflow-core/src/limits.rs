@@ -141,3 +141,12 @@ pub const RELEASE_MAX: u32 = 500;
 pub const WORKER_KEPT_SECONDS: f64 = 24.0 * 3600.0;
 /// Seconds since its last call within which a worker counts as there: the longest wait of a claim and then some.
 pub const WORKER_THERE_SECONDS: f64 = 90.0;
+/// Longest `Idempotency-Key`, in characters: any UUID or hash fits.
+pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 255;
+/// How long an answer is kept for its `Idempotency-Key`, in seconds: whoever repeats does so within a day.
+pub const IDEMPOTENCY_SECONDS: f64 = 24.0 * 3600.0;
+/// Largest answer that is kept for a key, in bytes: a task with the largest payload, checkpoint and result
+/// fits. A request whose answer is larger is refused and not done.
+pub const IDEMPOTENCY_ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Most keys that one sweep forgets in one transaction.
+pub const IDEMPOTENCY_SWEEP_MAX: u32 = 500;

@@ -13,6 +13,7 @@ const STEPS: &[(&str, &str)] = &[
     ("V3__queues", include_str!("../migrations/0003_queues.sql")),
     ("V4__lists", include_str!("../migrations/0004_lists.sql")),
     ("V5__workers", include_str!("../migrations/0005_workers.sql")),
+    ("V6__idempotency", include_str!("../migrations/0006_idempotency.sql")),
 ];
 
 /// The newest schema that this program knows.

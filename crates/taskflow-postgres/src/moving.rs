@@ -3,9 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 
 use async_trait::async_trait;
-use taskflow_core::{State, TaskId, TenantId};
+use taskflow_core::{KeyHash, State, TaskId, TenantId};
 use taskflow_store::StoreError;
-use taskflow_store::moving::{BATCH_BYTES_MAX, MoveFrom, MoveTo, OwnQueue, Whole};
+use taskflow_store::moving::{BATCH_BYTES_MAX, KeptKey, MoveFrom, MoveTo, OwnQueue, Whole};
 use tokio_postgres::types::Type;
 
 use crate::columns::{Births, Deltas, History, States};
@@ -16,7 +16,7 @@ use crate::lanes::Lanes;
 use crate::options::Options;
 use crate::rows::{self, get, small, task_columns};
 use crate::session::{Param, Session};
-use crate::{migrate, queues, tasks};
+use crate::{idempotency, migrate, queues, tasks};
 
 /// A database that is filled. What was loaded is kept by `commit` and by nothing else.
 pub struct Target(Session);
@@ -47,6 +47,14 @@ impl MoveFrom for Target {
         queues::own(&self.0).await.map_err(failed)
     }
 
+    async fn keys(
+        &self,
+        after: (TenantId, KeyHash),
+        limit: u32,
+    ) -> Result<Vec<KeptKey>, StoreError> {
+        idempotency::dump(&self.0, after, limit).await.map_err(failed)
+    }
+
     async fn next_id(&self) -> Result<i64, StoreError> {
         let sql = "SELECT CASE WHEN is_called THEN last_value + 1 ELSE last_value END \
                    FROM taskflow.task_ids";
@@ -66,6 +74,10 @@ impl MoveTo for Target {
             queues::write(&self.0, tenant, &queue, &window).await.map_err(failed)?;
         }
         Ok(())
+    }
+
+    async fn load_keys(&self, batch: Vec<KeptKey>) -> Result<(), StoreError> {
+        idempotency::load(&self.0, &batch).await.map_err(failed)
     }
 
     async fn commit(&self, next: i64) -> Result<(), StoreError> {

@@ -105,13 +105,16 @@ async fn insert_plain(
 }
 
 fn unique_keys(orders: &[Insert]) -> BTreeSet<String> {
-    let keys = orders.iter().flat_map(|order| {
-        order.batch.iter().filter_map(|new| {
-            let key = &new.unique.as_ref()?.key;
-            Some(format!("{} {} {key}", order.tenant.0, new.queue.as_str()))
-        })
-    });
+    let keys = orders
+        .iter()
+        .flat_map(|order| order.batch.iter().filter_map(|new| unique_key(order.tenant, new)));
     keys.collect()
+}
+
+/// What stands for a unique key among the locks of the whole database.
+pub(crate) fn unique_key(tenant: TenantId, new: &NewTask) -> Option<String> {
+    let key = &new.unique.as_ref()?.key;
+    Some(format!("{} {} {key}", tenant.0, new.queue.as_str()))
 }
 
 fn parents(orders: &[Insert]) -> Vec<TaskId> {
@@ -120,7 +123,7 @@ fn parents(orders: &[Insert]) -> Vec<TaskId> {
 }
 
 /// What the command that ends here made ready.
-fn ready(desk: &mut Desk<'_>) -> Vec<Ready> {
+pub(crate) fn ready(desk: &mut Desk<'_>) -> Vec<Ready> {
     std::mem::take(&mut desk.ready).into_values().collect()
 }
 

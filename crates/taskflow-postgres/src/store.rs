@@ -9,13 +9,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use taskflow_core::{
-    Attempt, Clock, NewTask, Queue, QueueName, QueuePatch, Task, TaskId, TenantId, Timestamp,
+    Attempt, Clock, Fingerprint, KeyHash, NewTask, Queue, QueueName, QueuePatch, Task, TaskId,
+    TenantId, Timestamp,
 };
 use taskflow_store::batcher::{self, Batcher};
 use taskflow_store::{
-    AllInserted, Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Found, GateView,
-    Health, Hints, Inserted, ListStore, Page, QueueSet, QueueStore, QueueView, Store, StoreError,
-    Sync, Synced, TaskStore, WorkStore, weight,
+    AllInserted, Answers, Counts, Deed, Delete, Deleted, Due, Edit, Edited, Expired, Found,
+    GateView, Health, Hints, IdempotencyStore, Inserted, ListStore, Once, Onced, Page, QueueSet,
+    QueueStore, QueueView, Store, StoreError, Sync, Synced, TaskStore, WorkStore, weight,
 };
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
@@ -23,6 +24,7 @@ use tokio::task::AbortHandle;
 use crate::clock::DatabaseClock;
 use crate::connect::{self, Pool};
 use crate::error::{Failure, OpenError, chain};
+use crate::idempotency::{self, Keyed, Onces};
 use crate::keeper::{Keeper, OwnPids};
 use crate::lanes::Lanes;
 use crate::listen::Listener;
@@ -41,6 +43,7 @@ pub struct PostgresStore {
     bound: Batcher<Insert, AllInserted>,
     works: Batcher<Work, Synced>,
     pub(crate) changes: Batcher<Change, Changed>,
+    onces: Batcher<Keyed, Onced>,
     clock: Arc<DatabaseClock>,
     lanes: Arc<Lanes>,
     hints: Hints,
@@ -104,7 +107,8 @@ impl Quiet {
 /// has fallen silent.
 const READ: Duration = Duration::from_secs(17);
 
-/// One connection for each flusher: what reads is never in their way.
+/// Connections of the flushers: what reads is never in their way. They are five and seldom all at work
+/// at once: then one waits for another's transaction.
 const WRITERS: u32 = 4;
 
 /// A name for this store's connections that no other has.
@@ -139,6 +143,8 @@ impl PostgresStore {
         spawn(writer::run(Inserts { lanes: Arc::clone(&lanes) }, writers.clone(), inserting));
         spawn(writer::run(Inserts { lanes: Arc::clone(&lanes) }, writers.clone(), binding));
         spawn(writer::run(Works { lanes: Arc::clone(&lanes) }, writers.clone(), working));
+        let (onces, doing_once) = batcher::channel();
+        spawn(writer::run(Onces { lanes: Arc::clone(&lanes) }, writers.clone(), doing_once));
         spawn(writer::run(Changes { lanes: Arc::clone(&lanes) }, writers, changing));
         let (hint, hints) = watch::channel(0);
         let (look, own) = (Arc::new(Notify::new()), OwnPids::default());
@@ -157,7 +163,7 @@ impl PostgresStore {
             beside.push(spawn(Listener { server, hints: hint, lanes, look, own }.run()));
         }
         let quiet = Quiet::default();
-        Ok(Self { pool, inserts, bound, works, changes, clock, lanes, hints, quiet, beside })
+        Ok(Self { pool, inserts, bound, works, changes, onces, clock, lanes, hints, quiet, beside })
     }
 
     /// The database's time.
@@ -170,9 +176,7 @@ impl PostgresStore {
         let (batch, now) = (&insert.batch, insert.now);
         let bytes = batch.iter().map(weight::of_new).sum();
         let flusher = if tasks::plain(batch) { &self.inserts } else { &self.bound };
-        let passed = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
-        let late = |new: &NewTask| passed(new.terms.deadline_at) || passed(new.terms.expires_at);
-        let any_late = batch.iter().any(late);
+        let any_late = any_late(batch, now);
         let inserted = flusher.submit(insert, bytes).await;
         if any_late {
             self.quiet.disturb();
@@ -214,6 +218,13 @@ impl PostgresStore {
             None => StoreError::Unavailable,
         })
     }
+}
+
+/// Whether a new task's time is over already.
+fn any_late(batch: &[NewTask], now: Timestamp) -> bool {
+    let passed = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
+    let late = |new: &NewTask| passed(new.terms.deadline_at) || passed(new.terms.expires_at);
+    batch.iter().any(late)
 }
 
 async fn first_look(pool: &Pool, lanes: &Lanes) -> Result<Arc<DatabaseClock>, OpenError> {
@@ -442,6 +453,41 @@ impl ListStore for PostgresStore {
             async move { lists::find(&session, scope, &page).await }
         })
         .await
+    }
+}
+
+#[async_trait]
+impl IdempotencyStore for PostgresStore {
+    async fn once(&self, scope: TenantId, once: Once, now: Timestamp) -> Result<Onced, StoreError> {
+        let bytes = weight::of_deed(&once.deed);
+        let disturbs = match &once.deed {
+            Deed::Insert(batch) | Deed::InsertAll(batch) => any_late(batch, now),
+            Deed::Edit(_) => true,
+            Deed::Delete(_) | Deed::Sync(_) => false,
+        };
+        let onced = self.onces.submit(Keyed { tenant: scope, now, once }, bytes).await;
+        if disturbs {
+            self.quiet.disturb();
+        }
+        onced
+    }
+
+    async fn recall(
+        &self,
+        scope: TenantId,
+        key: KeyHash,
+        request: Fingerprint,
+        now: Timestamp,
+    ) -> Result<Option<Onced>, StoreError> {
+        self.read(move |session| async move {
+            idempotency::recall(&session, scope, key, request, now).await
+        })
+        .await
+    }
+
+    async fn forget(&self, now: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        self.read(move |session| async move { idempotency::forget(&session, now, limit).await })
+            .await
     }
 }
 

@@ -27,7 +27,7 @@ enum Key {
 const UNBORN: i64 = i64::MAX;
 
 /// A new task before the database gave it an id.
-fn unborn(new: NewTask, blocked: u32, now: Timestamp) -> Result<Box<Task>, Failure> {
+pub(crate) fn unborn(new: NewTask, blocked: u32, now: Timestamp) -> Result<Box<Task>, Failure> {
     let id = TaskId::new(UNBORN).ok_or_else(|| rows::bad("an id is not positive"))?;
     Ok(Box::new(Task::born(id, new, blocked, now)))
 }

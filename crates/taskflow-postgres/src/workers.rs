@@ -349,7 +349,7 @@ impl WorkerStore for PostgresStore {
         }
     }
 
-    async fn forget(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+    async fn forget_workers(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
         self.read(move |session| async move { forget(&session, before, limit).await }).await
     }
 }

@@ -70,6 +70,17 @@ pub enum ServiceError {
     /// The page is heavier than `limits::PAGE_BYTES_MAX`.
     #[error("the page is too large: ask for fewer tasks at a time")]
     PageTooLarge,
+    /// The idempotency key was used for another request.
+    #[error("the Idempotency-Key was used for another request before")]
+    KeyReused,
+    /// A request with this idempotency key is at work.
+    #[error("a request with this Idempotency-Key is at work; repeat yours in a moment")]
+    KeyInProgress,
+    /// The answer is larger than what is kept for an idempotency key; nothing was done.
+    #[error(
+        "the answer is larger than what is kept for an Idempotency-Key: ask for less at a time"
+    )]
+    AnswerTooLarge,
     /// Too many claims wait already.
     #[error("too many claims wait already")]
     TooManyWaiters,
@@ -104,6 +115,9 @@ impl ServiceError {
             Self::KeyHeld(_) => "unique-key-held",
             Self::HasDependant { .. } => "has-dependants",
             Self::PageTooLarge => "page-too-large",
+            Self::KeyReused => "idempotency-mismatch",
+            Self::KeyInProgress => "idempotency-in-progress",
+            Self::AnswerTooLarge => "idempotency-too-large",
             Self::TooManyWaiters => "too-many-waiters",
             Self::Busy => "busy",
             Self::Unavailable => "unavailable",

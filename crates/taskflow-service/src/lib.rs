@@ -10,6 +10,7 @@ pub mod duties;
 mod ends;
 pub mod error;
 mod grant;
+pub mod idempotency;
 pub mod many;
 pub mod queues;
 pub mod readiness;
@@ -33,7 +34,7 @@ pub use roll::Caller;
 pub mod words {
     pub use taskflow_store::{
         Claimed, Counts, Delete, Edit, Extend, Extended, Filter, FinishTask, Finished, Health,
-        Inserted, Kinds, Page, QueueView, Receipt,
+        Inserted, Kinds, Page, QueueView, Receipt, Synced,
     };
     pub use taskflow_store::{Held, Takes, Worker};
 }
@@ -51,6 +52,8 @@ pub struct Services {
     pub queues: queues::Queues,
     /// Workers for operators.
     pub workers: workers::Workers,
+    /// Requests with a key.
+    pub onces: idempotency::Onces,
     /// Whether this process can do its work.
     pub probe: readiness::Probe,
     /// Wake-ups.
@@ -75,11 +78,17 @@ impl Services {
             work: work::Work::new(
                 Arc::clone(&store),
                 Arc::clone(&clock),
-                ids,
+                Arc::clone(&ids),
                 Arc::clone(&bus),
                 poll,
             ),
             queues: queues::Queues::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&bus)),
+            onces: idempotency::Onces::new(
+                Arc::clone(&store),
+                Arc::clone(&clock),
+                Arc::clone(&ids),
+                Arc::clone(&bus),
+            ),
             workers: workers::Workers::new(
                 Arc::clone(&store),
                 Arc::clone(&clock),
@@ -95,10 +104,11 @@ impl Services {
     /// The background duties of these services.
     pub fn duties(&self) -> Vec<Box<dyn duties::Duty>> {
         let store = || Arc::clone(&self.store);
-        let duties: [Box<dyn duties::Duty>; 3] = [
+        let duties: [Box<dyn duties::Duty>; 4] = [
             Box::new(duties::reaper::Reaper::new(store(), Arc::clone(&self.bus))),
             Box::new(duties::herald::Herald::new(store(), Arc::clone(&self.bus))),
             Box::new(duties::workers::Roster::new(store(), Arc::clone(&self.bus))),
+            Box::new(duties::idempotency::Forgetter::new(store())),
         ];
         let watched = |duty| {
             let pulse = self.probe.pulse.clone();

@@ -70,40 +70,22 @@ impl Tasks {
         batch: Vec<NewTask>,
     ) -> Result<Result<Vec<Created>, (usize, ServiceError)>, ServiceError> {
         let now = self.clock.now();
-        match self.store.insert_all(actor.tenant, batch, now).await? {
-            AllInserted::Done(answers) => {
-                self.bus.ready(&answers.ready, now);
-                let created = answers.items.into_iter().map(|inserted| self.created(inserted));
-                created.collect::<Result<_, _>>().map(Ok)
-            }
-            AllInserted::Refused { at, why } => match self.created(why) {
-                Err(error) => Ok(Err((at, error))),
-                Ok(_) => Err(ServiceError::Internal(taskflow_store::StoreError::Corrupt(
-                    "a task was refused that was not".into(),
-                ))),
-            },
+        let answer = self.store.insert_all(actor.tenant, batch, now).await?;
+        if let AllInserted::Done(answers) = &answer {
+            self.bus.ready(&answers.ready, now);
+            answers.items.iter().for_each(|inserted| self.tell_replaced(inserted));
         }
+        created_all(answer)
     }
 
     fn created(&self, inserted: Inserted) -> Result<Created, ServiceError> {
-        match inserted {
-            Inserted::Created(task) => Ok(Created { task: *task, new: true }),
-            Inserted::Replaced { task, cancelled } => {
-                self.bus.ends.tell(std::iter::once(cancelled));
-                Ok(Created { task: *task, new: true })
-            }
-            Inserted::Existing(task) => Ok(Created { task: *task, new: false }),
-            Inserted::KeyHeld(holder) => Err(ServiceError::KeyHeld(holder)),
-            Inserted::NoParent(id) => Err(ServiceError::Invalid(vec![Fault::new(
-                "/depends_on",
-                "no-such-task",
-                format!("names task {id}, which does not exist"),
-            )])),
-            Inserted::LostParent(id) => Err(ServiceError::Invalid(vec![Fault::new(
-                "/depends_on",
-                "parent-ended",
-                format!("names task {id}, which failed or was cancelled"),
-            )])),
+        self.tell_replaced(&inserted);
+        created(inserted)
+    }
+
+    fn tell_replaced(&self, inserted: &Inserted) {
+        if let Inserted::Replaced { cancelled, .. } = inserted {
+            self.bus.ends.tell(std::iter::once(*cancelled));
         }
     }
 
@@ -190,23 +172,11 @@ impl Tasks {
         let edit = Edit { id, if_version, patch };
         let answers = self.store.edit(actor.tenant, vec![edit], now).await?;
         self.bus.ready(&answers.ready, now);
-        match one(answers)? {
-            Edited::Done(task) => {
-                if task.state.status.is_ended() {
-                    self.bus.ends.tell(std::iter::once(id));
-                }
-                Ok(*task)
-            }
-            Edited::NotFound => Err(ServiceError::NotFound(id)),
-            Edited::Stale(version) => Err(ServiceError::Stale { id, version }),
-            Edited::Refused(Illegal::Transition { from, to }) => {
-                Err(ServiceError::IllegalTransition { from, to })
-            }
-            Edited::Refused(Illegal::NotEnded) => Err(ServiceError::NotEnded(id)),
-            Edited::Refused(_) => Err(ServiceError::LeaseLost(id)),
-            Edited::Pinned(faults) => Err(ServiceError::Invalid(faults)),
-            Edited::KeyHeld(holder) => Err(ServiceError::KeyHeld(holder)),
+        let task = edited(id, one(answers)?)?;
+        if task.state.status.is_ended() {
+            self.bus.ends.tell(std::iter::once(id));
         }
+        Ok(task)
     }
 
     /// Deletes a task; a worker that holds it is fenced.
@@ -240,8 +210,62 @@ impl Tasks {
     }
 }
 
+/// What a new task's answer means.
+pub(crate) fn created(inserted: Inserted) -> Result<Created, ServiceError> {
+    match inserted {
+        Inserted::Created(task) | Inserted::Replaced { task, .. } => {
+            Ok(Created { task: *task, new: true })
+        }
+        Inserted::Existing(task) => Ok(Created { task: *task, new: false }),
+        Inserted::KeyHeld(holder) => Err(ServiceError::KeyHeld(holder)),
+        Inserted::NoParent(id) => Err(ServiceError::Invalid(vec![Fault::new(
+            "/depends_on",
+            "no-such-task",
+            format!("names task {id}, which does not exist"),
+        )])),
+        Inserted::LostParent(id) => Err(ServiceError::Invalid(vec![Fault::new(
+            "/depends_on",
+            "parent-ended",
+            format!("names task {id}, which failed or was cancelled"),
+        )])),
+    }
+}
+
+/// What the answer to tasks means that are stored together or not at all.
+pub(crate) fn created_all(
+    answer: AllInserted,
+) -> Result<Result<Vec<Created>, (usize, ServiceError)>, ServiceError> {
+    match answer {
+        AllInserted::Done(answers) => {
+            answers.items.into_iter().map(created).collect::<Result<_, _>>().map(Ok)
+        }
+        AllInserted::Refused { at, why } => match created(why) {
+            Err(error) => Ok(Err((at, error))),
+            Ok(_) => Err(ServiceError::Internal(taskflow_store::StoreError::Corrupt(
+                "a task was refused that was not".into(),
+            ))),
+        },
+    }
+}
+
+/// What an edit's answer means.
+pub(crate) fn edited(id: TaskId, answer: Edited) -> Result<Task, ServiceError> {
+    match answer {
+        Edited::Done(task) => Ok(*task),
+        Edited::NotFound => Err(ServiceError::NotFound(id)),
+        Edited::Stale(version) => Err(ServiceError::Stale { id, version }),
+        Edited::Refused(Illegal::Transition { from, to }) => {
+            Err(ServiceError::IllegalTransition { from, to })
+        }
+        Edited::Refused(Illegal::NotEnded) => Err(ServiceError::NotEnded(id)),
+        Edited::Refused(_) => Err(ServiceError::LeaseLost(id)),
+        Edited::Pinned(faults) => Err(ServiceError::Invalid(faults)),
+        Edited::KeyHeld(holder) => Err(ServiceError::KeyHeld(holder)),
+    }
+}
+
 /// The one answer to a batch of one.
-fn one<T>(answers: Answers<T>) -> Result<T, ServiceError> {
+pub(crate) fn one<T>(answers: Answers<T>) -> Result<T, ServiceError> {
     answers.items.into_iter().next().ok_or_else(|| {
         ServiceError::Internal(taskflow_store::StoreError::Corrupt("no answer to an item".into()))
     })

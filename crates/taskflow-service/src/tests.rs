@@ -10,6 +10,7 @@ mod clock;
 mod duties;
 mod grants;
 mod herald;
+mod idempotency;
 mod line;
 mod many;
 mod readiness;

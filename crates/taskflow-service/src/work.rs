@@ -1,6 +1,8 @@
 //! Work for workers of every sort: in this process, over HTTP, on the same database. All of them wait
 //! here; the store hands out, `core::step` decides.
 
+mod idempotency;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +17,7 @@ use crate::bus::{Bus, Wish};
 use crate::clock::IdSource;
 use crate::error::ServiceError;
 use crate::grant;
+use crate::idempotency::Wanted;
 use crate::roll::Caller;
 
 /// The use cases of work.
@@ -178,37 +181,43 @@ impl Work {
     ) -> Result<Receipt, ServiceError> {
         let finish = vec![FinishTask { id, token, finish }];
         let synced = self.run(actor, Sync { finish, ..Sync::default() }).await?;
-        match synced.finished.into_iter().next() {
-            Some(Finished::Done(receipt)) => Ok(receipt),
-            Some(Finished::Cancelled) => Err(ServiceError::Cancelled(id)),
-            Some(Finished::LeaseLost) => Err(ServiceError::LeaseLost(id)),
-            Some(Finished::NotFound) | None => Err(ServiceError::NotFound(id)),
-        }
+        finished(id, synced.finished.into_iter().next())
     }
 
     /// Extends one lease; none when the task was cancelled and the worker should stop.
-    pub async fn heartbeat(
-        &self,
-        actor: Actor,
-        extend: Extend,
-    ) -> Result<Option<Beat>, ServiceError> {
-        let id = extend.id;
-        let sync = Sync { extend: vec![extend], ..Sync::default() };
-        let synced = self.run(actor, sync).await?;
-        let holder = synced.holders.into_iter().next().flatten();
-        match synced.extended.into_iter().next() {
-            Some(Extended::Held(until)) => {
-                let holder = holder.and_then(|name| WorkerName::parse(&name).ok());
-                let drain = holder.is_some_and(|holder| {
-                    self.bus.roll.beat(actor.tenant, &holder, self.clock.now());
-                    self.bus.roll.last_drains(actor.tenant, &holder)
-                });
-                Ok(Some(Beat { until, drain }))
-            }
-            Some(Extended::Cancelled) => Ok(None),
-            Some(Extended::LeaseLost) => Err(ServiceError::LeaseLost(id)),
-            Some(Extended::NotFound) | None => Err(ServiceError::NotFound(id)),
-        }
+    pub fn heartbeat(&self, actor: Actor, extend: Extend) -> Wanted<Option<Beat>> {
+        let (bus, clock) = (Arc::clone(&self.bus), Arc::clone(&self.clock));
+        Wanted::heartbeat(extend, move |until, holder| {
+            let holder = holder.and_then(|name: String| WorkerName::parse(&name).ok());
+            let drain = holder.is_some_and(|holder| {
+                bus.roll.beat(actor.tenant, &holder, clock.now());
+                bus.roll.last_drains(actor.tenant, &holder)
+            });
+            Beat { until, drain }
+        })
+    }
+}
+
+/// What the answer to the end of an attempt means.
+pub(crate) fn finished(id: TaskId, answer: Option<Finished>) -> Result<Receipt, ServiceError> {
+    match answer {
+        Some(Finished::Done(receipt)) => Ok(receipt),
+        Some(Finished::Cancelled) => Err(ServiceError::Cancelled(id)),
+        Some(Finished::LeaseLost) => Err(ServiceError::LeaseLost(id)),
+        Some(Finished::NotFound) | None => Err(ServiceError::NotFound(id)),
+    }
+}
+
+/// What the answer to a heartbeat means.
+pub(crate) fn extended(
+    id: TaskId,
+    answer: Option<&Extended>,
+) -> Result<Option<Timestamp>, ServiceError> {
+    match answer {
+        Some(Extended::Held(until)) => Ok(Some(*until)),
+        Some(Extended::Cancelled) => Ok(None),
+        Some(Extended::LeaseLost) => Err(ServiceError::LeaseLost(id)),
+        Some(Extended::NotFound) | None => Err(ServiceError::NotFound(id)),
     }
 }
 

@@ -8,6 +8,7 @@ mod act;
 mod connect;
 mod error;
 mod gates;
+mod idempotency;
 mod keeper;
 mod keyed;
 mod lists;

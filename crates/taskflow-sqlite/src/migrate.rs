@@ -17,6 +17,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("../migrations/0003_queues.sql")),
     M::up(include_str!("../migrations/0004_lists.sql")),
     M::up(include_str!("../migrations/0005_workers.sql")),
+    M::up(include_str!("../migrations/0006_idempotency.sql")),
 ];
 
 /// The newest schema that this program knows.

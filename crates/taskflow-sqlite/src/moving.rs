@@ -2,16 +2,15 @@
 
 use std::path::Path;
 
+use crate::error::{OpenError, refused};
+use crate::migrate::unreadable;
+use crate::{connect, idempotency, migrate, queues, rows, tasks};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use rusqlite::{Connection, Error, OptionalExtension, params};
-use taskflow_core::{TaskId, TenantId};
+use taskflow_core::{KeyHash, TaskId, TenantId};
 use taskflow_store::StoreError;
-use taskflow_store::moving::{BATCH_BYTES_MAX, MoveFrom, OwnQueue, Whole};
-
-use crate::error::{OpenError, refused};
-use crate::migrate::unreadable;
-use crate::{connect, migrate, queues, rows, tasks};
+use taskflow_store::moving::{BATCH_BYTES_MAX, KeptKey, MoveFrom, OwnQueue, Whole};
 
 /// A file whose tasks are moved away. Nobody else may have it open, before or meanwhile: what they wrote
 /// after the move would stay behind.
@@ -45,6 +44,14 @@ impl MoveFrom for Source {
 
     async fn queues(&self) -> Result<Vec<OwnQueue>, StoreError> {
         queues::own(&self.0.lock()).map_err(refused)
+    }
+
+    async fn keys(
+        &self,
+        after: (TenantId, KeyHash),
+        limit: u32,
+    ) -> Result<Vec<KeptKey>, StoreError> {
+        idempotency::dump(&self.0.lock(), after, limit).map_err(refused)
     }
 
     async fn next_id(&self) -> Result<i64, StoreError> {

@@ -7,20 +7,21 @@ use std::thread::JoinHandle;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use taskflow_core::{
-    Attempt, NewTask, Queue, QueueName, QueuePatch, Task, TaskId, TenantId, Timestamp,
+    Attempt, Fingerprint, KeyHash, NewTask, Queue, QueueName, QueuePatch, Task, TaskId, TenantId,
+    Timestamp,
 };
 use taskflow_store::batcher::Batcher;
 use taskflow_store::{
     AllInserted, Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Found, GateView,
-    Health, Hints, Inserted, ListStore, Page, QueueSet, QueueStore, QueueView, Store, StoreError,
-    Sync, Synced, TaskStore, WorkStore, weight,
+    Health, Hints, IdempotencyStore, Inserted, ListStore, Once, Onced, Page, QueueSet, QueueStore,
+    QueueView, Store, StoreError, Sync, Synced, TaskStore, WorkStore, weight,
 };
 use tokio::sync::watch;
 
 use crate::error::OpenError;
 use crate::readers::{READERS, Readers};
 use crate::writer::{Order, Said, What};
-use crate::{connect, keeper, lists, migrate, queues, tasks, work, writer};
+use crate::{connect, idempotency, keeper, lists, migrate, queues, tasks, work, writer};
 
 /// The store on one SQLite file. Dropping it carries out what waits, checkpoints and closes the file.
 #[derive(Debug)]
@@ -289,6 +290,38 @@ impl QueueStore for SqliteStore {
 impl ListStore for SqliteStore {
     async fn find(&self, scope: TenantId, page: Page) -> Result<Vec<Found>, StoreError> {
         self.readers.read(move |connection| lists::find(connection, scope, &page)).await
+    }
+}
+
+#[async_trait]
+impl IdempotencyStore for SqliteStore {
+    async fn once(&self, scope: TenantId, once: Once, now: Timestamp) -> Result<Onced, StoreError> {
+        let bytes = weight::of_deed(&once.deed);
+        match self.order(scope, now, What::Once(Box::new(once)), bytes).await? {
+            Said::Onced(onced) => Ok(onced),
+            _ => mixed_up(),
+        }
+    }
+
+    async fn recall(
+        &self,
+        scope: TenantId,
+        key: KeyHash,
+        request: Fingerprint,
+        now: Timestamp,
+    ) -> Result<Option<Onced>, StoreError> {
+        self.readers.read(move |c| idempotency::recall(c, scope, key, request, now)).await
+    }
+
+    async fn forget(&self, now: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        // Most calls find nothing, as with what expires.
+        if !self.duties.read(move |connection| idempotency::anything_over(connection, now)).await? {
+            return Ok(0);
+        }
+        match self.order(TenantId::DEFAULT, now, What::Forget(limit), weight::TASK_BYTES).await? {
+            Said::Forgot(removed) => Ok(removed),
+            _ => mixed_up(),
+        }
     }
 }
 

@@ -302,7 +302,7 @@ impl WorkerStore for SqliteStore {
         }
     }
 
-    async fn forget(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+    async fn forget_workers(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
         if !self.duties.read(move |connection| anyone_gone(connection, before)).await? {
             return Ok(0);
         }

@@ -11,14 +11,15 @@ use rusqlite::{Connection, Error};
 use taskflow_core::{NewTask, QueueName, QueuePatch, TenantId, Timestamp};
 use taskflow_store::batcher::{self, Batcher, Batches, Reply, Waiting};
 use taskflow_store::{
-    Answers, Delete, Deleted, Edit, Edited, Expired, Inserted, QueueSet, StoreError, Sync, Synced,
+    Answers, Delete, Deleted, Edit, Edited, Expired, Inserted, Once, Onced, QueueSet, StoreError,
+    Sync, Synced,
 };
 use tokio::sync::watch;
 
 use crate::act::Act;
 use crate::memory::Memory;
 use crate::workers::{self, Told};
-use crate::{connect, error, keeper};
+use crate::{connect, error, idempotency, keeper};
 
 /// A command with its scope.
 #[derive(Debug)]
@@ -40,6 +41,10 @@ pub(crate) enum What {
     Expire(u32),
     SetQueue(QueueName, Option<u64>, Box<QueuePatch>),
     Workers(workers::Order),
+    /// One of those above, once for its key.
+    Once(Box<Once>),
+    /// Removes so many keys that do not last any more.
+    Forget(u32),
     /// Looks whether another process wrote.
     Look,
     /// Copies the rest of the WAL after this commit, so that the next one starts it anew.
@@ -58,7 +63,16 @@ pub(crate) enum Said {
     Expired(Answers<Expired>),
     QueueSet(QueueSet),
     Workers(workers::Told),
+    Onced(Onced),
+    Forgot(u32),
     Looked,
+}
+
+impl Said {
+    /// Whether what the command did before it said so is undone.
+    fn is_undone(&self) -> bool {
+        matches!(self, Self::Refused(..) | Self::Onced(Onced::Undone(_)))
+    }
 }
 
 /// Starts the writer's thread.
@@ -298,14 +312,14 @@ fn carry_out(
         execute(connection, "SAVEPOINT command")
             .and_then(|()| perform(connection, memory, order))
             .and_then(|said| {
-                if matches!(said, Said::Refused(..)) {
+                if said.is_undone() {
                     execute(connection, "ROLLBACK TO command")?;
                 }
                 execute(connection, "RELEASE command").map(|()| said)
             })
     };
     let failure = match done {
-        Ok(said @ Said::Refused(..)) => {
+        Ok(said) if said.is_undone() => {
             memory.undo();
             return Ok(Ok(said));
         }
@@ -328,8 +342,22 @@ fn carry_out(
     Ok(Err(failure))
 }
 
-fn perform(connection: &Connection, memory: &mut Memory, order: Order) -> Result<Said, Error> {
+/// Does what a command says; its savepoint is around it.
+pub(crate) fn perform(
+    connection: &Connection,
+    memory: &mut Memory,
+    order: Order,
+) -> Result<Said, Error> {
     let Order { tenant, now, what } = order;
+    let what = match what {
+        What::Once(once) => {
+            return idempotency::once(connection, memory, tenant, now, *once).map(Said::Onced);
+        }
+        What::Forget(limit) => {
+            return idempotency::forget(connection, now, limit).map(Said::Forgot);
+        }
+        what => what,
+    };
     let (ready, freed) = (BTreeMap::new(), BTreeSet::new());
     let mut act = Act { connection, memory, tenant, now, ready, freed };
     Ok(match what {
@@ -375,7 +403,7 @@ fn perform(connection: &Connection, memory: &mut Memory, order: Order) -> Result
             }
             Said::Workers(told)
         }
-        What::Look | What::Checkpoint => Said::Looked,
+        What::Look | What::Checkpoint | What::Once(_) | What::Forget(_) => Said::Looked,
     })
 }
 

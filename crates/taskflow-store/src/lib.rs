@@ -4,6 +4,7 @@
 //!
 //! 1. **A method is one named atomic act of the domain, on a batch.** No `begin`, no transaction
 //!    handle, no SQL, no closure. Acts that must be atomic together are one act ([`WorkStore::sync`]).
+//!    The one thing handed in is [`Render`], which turns answers into the bytes that are kept of them.
 //! 2. **`Ok` means durable.** No answer and no hint is visible before the commit is on disk.
 //! 3. **One answer per item, in order.** `Err` is only "the store could not do the batch". A lost
 //!    lease, a held key, an unknown id are answers, never errors that sink the neighbours.
@@ -21,6 +22,7 @@ pub mod conformance;
 mod error;
 mod health;
 mod hints;
+pub mod idempotency;
 pub mod kept;
 pub mod lists;
 #[cfg(feature = "conformance")]
@@ -38,6 +40,7 @@ use async_trait::async_trait;
 pub use error::StoreError;
 pub use health::Health;
 pub use hints::{Answers, Hints, Ready};
+pub use idempotency::{Deed, Done, IdempotencyStore, Once, Onced, Render};
 pub use lists::{Found, ListStore};
 pub use page::{Filter, Page};
 pub use queues::{GateView, QueueSet, QueueStore, QueueView};
@@ -50,7 +53,9 @@ pub use workers::{Drain, Held, Holding, Sighting, Takes, Which, Worker, WorkerSt
 
 /// Everything that TaskFlow asks of a database.
 #[async_trait]
-pub trait Store: TaskStore + ListStore + WorkStore + WorkerStore + QueueStore {
+pub trait Store:
+    TaskStore + ListStore + WorkStore + WorkerStore + QueueStore + IdempotencyStore
+{
     /// Asks the database whether it answers, and its schema.
     async fn health(&self) -> Result<Health, StoreError>;
 

@@ -2,7 +2,9 @@
 //! It is for `taskflow move` alone; nothing else may write a task without `core::step`.
 
 use async_trait::async_trait;
-use taskflow_core::{Attempt, Queue, RateWindow, Task, TaskId, TenantId};
+use taskflow_core::{
+    Attempt, Fingerprint, KeyHash, Queue, RateWindow, Task, TaskId, TenantId, Timestamp,
+};
 
 use crate::StoreError;
 
@@ -42,6 +44,31 @@ pub struct OwnQueue {
     pub window: RateWindow,
 }
 
+/// What is kept for one idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptKey {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The key.
+    pub key: KeyHash,
+    /// What was asked.
+    pub request: Fingerprint,
+    /// When.
+    pub at: Timestamp,
+    /// What was answered.
+    pub answer: Vec<u8>,
+}
+
+impl KeptKey {
+    /// Its place in the order of [`MoveFrom::keys`].
+    pub fn place(&self) -> (TenantId, KeyHash) {
+        (self.tenant, self.key)
+    }
+}
+
+/// Before the first key.
+pub const NO_KEY: (TenantId, KeyHash) = (TenantId(i64::MIN), KeyHash([0; 32]));
+
 /// The heaviest batch, in bytes: it is in memory twice.
 pub const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -54,6 +81,13 @@ pub trait MoveFrom: Send + Sync {
 
     /// Every queue with settings of its own, of all tenants, by tenant and name.
     async fn queues(&self) -> Result<Vec<OwnQueue>, StoreError>;
+    /// The next idempotency keys of all tenants in the order of their places, after `after`: `limit` at
+    /// most, fewer when they weigh more than [`BATCH_BYTES_MAX`], none at the end.
+    async fn keys(
+        &self,
+        after: (TenantId, KeyHash),
+        limit: u32,
+    ) -> Result<Vec<KeptKey>, StoreError>;
 
     /// What the id of the next new task would be at least.
     async fn next_id(&self) -> Result<i64, StoreError>;
@@ -67,6 +101,8 @@ pub trait MoveTo: MoveFrom {
 
     /// Writes queues as they are. None of them may be there.
     async fn load_queues(&self, queues: Vec<OwnQueue>) -> Result<(), StoreError>;
+    /// Writes idempotency keys as they are. They must be free.
+    async fn load_keys(&self, batch: Vec<KeptKey>) -> Result<(), StoreError>;
 
     /// Makes the next new task's id `next` at least, and keeps everything.
     async fn commit(&self, next: i64) -> Result<(), StoreError>;

@@ -2,7 +2,7 @@
 
 use taskflow_core::{Finish, Json, NewTask};
 
-use crate::{Edit, Extend, FinishTask, Sync};
+use crate::{Deed, Edit, Extend, FinishTask, Sync};
 
 /// A task's own size in a queue of commands, beside its payload.
 pub const TASK_BYTES: usize = 512;
@@ -38,4 +38,14 @@ pub fn of_sync(sync: &Sync) -> usize {
     TASK_BYTES * (1 + items)
         + sync.finish.iter().map(finish).sum::<usize>()
         + sync.extend.iter().map(extend).sum::<usize>()
+}
+
+/// What an act that is done once for its key holds there, in bytes.
+pub fn of_deed(deed: &Deed) -> usize {
+    match deed {
+        Deed::Insert(batch) | Deed::InsertAll(batch) => batch.iter().map(of_new).sum(),
+        Deed::Edit(batch) => batch.iter().map(of_edit).sum(),
+        Deed::Delete(_) => TASK_BYTES,
+        Deed::Sync(sync) => of_sync(sync),
+    }
 }

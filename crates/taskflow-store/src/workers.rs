@@ -183,5 +183,5 @@ pub trait WorkerStore: Send + Sync {
 
     /// Forgets up to `limit` workers of all tenants that did not call since `before` and hold nothing;
     /// answers how many.
-    async fn forget(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError>;
+    async fn forget_workers(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError>;
 }

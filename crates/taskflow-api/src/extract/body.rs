@@ -12,6 +12,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use taskflow_core::Fault;
 use taskflow_core::limits::PAYLOAD_BYTES_MAX;
 
+use super::idempotency::BodyHash;
 use crate::problem::{Problem, of_status};
 use crate::v1::words::Object;
 
@@ -151,13 +152,18 @@ async fn receive(request: Request, max: usize) -> Result<Bytes, Problem> {
     if announced > max as u64 {
         return Err(too_large());
     }
+    let hash = request.extensions().get::<BodyHash>().cloned();
     let body = Limited::new(request.into_body(), max).collect();
-    match tokio::time::timeout(ARRIVAL, body).await {
+    let received = match tokio::time::timeout(ARRIVAL, body).await {
         Err(_) => Err(of_status(http::StatusCode::REQUEST_TIMEOUT)),
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(Problem::new("bad-request", "the body broke off")),
+    };
+    if let (Some(hash), Ok(bytes)) = (hash, &received) {
+        hash.note(bytes);
     }
+    received
 }
 
 /// Parses a body; on a fault a second pass finds the field, so that the good path pays nothing for it.

@@ -5,6 +5,7 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::layers::edge::REQUEST_ID;
 use crate::state::Cors;
+use crate::v1::reply::REPLAYED;
 
 /// The layer for these origins; none when no page may call.
 pub(crate) fn layer(cors: &Cors) -> Option<CorsLayer> {
@@ -23,8 +24,15 @@ pub(crate) fn layer(cors: &Cors) -> Option<CorsLayer> {
             header::AUTHORIZATION,
             header::IF_MATCH,
             http::HeaderName::from_static("x-api-key"),
+            http::HeaderName::from_static("idempotency-key"),
             REQUEST_ID.clone(),
         ]))
-        .expose_headers([header::ETAG, header::LINK, header::LOCATION, REQUEST_ID.clone()]);
+        .expose_headers([
+            header::ETAG,
+            header::LINK,
+            header::LOCATION,
+            REPLAYED,
+            REQUEST_ID.clone(),
+        ]);
     Some(layer)
 }

@@ -10,15 +10,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use taskflow_core::limits::{BULK_MAX, FAULTS_MAX};
 use taskflow_core::{Clock, Fault, NewTask};
+use taskflow_service::idempotency::{CreatedAll, Wanted};
 use taskflow_service::queues::Queues;
-use taskflow_service::tasks::{Created, Tasks};
+use taskflow_service::tasks::Created;
 use taskflow_service::{Actor, ServiceError};
 
 use super::create::CreateTask;
 use super::reply::{Answer, Reply};
 use super::words::Object;
 use crate::extract::query::FromPairs;
-use crate::extract::{LargeBody, Query};
+use crate::extract::{Key, LargeBody, Query};
 use crate::openapi::{document, problems};
 use crate::problem::Problem;
 use crate::state::ApiState;
@@ -116,10 +117,10 @@ struct ItemAnswer {
 }
 
 async fn create(
-    State(tasks): State<Tasks>,
     State(queues): State<Queues>,
     State(clock): State<Arc<dyn Clock>>,
     Query(query): Query<BulkQuery>,
+    key: Key,
     LargeBody(Object(body)): LargeBody<Object<BulkBody>>,
 ) -> Answer<BulkAnswer> {
     if !(1..=BULK_MAX).contains(&body.tasks.len()) {
@@ -129,10 +130,29 @@ async fn create(
     let book = queues.book(Actor::DEFAULT).await?;
     let now = clock.now();
     let checked = body.tasks.into_iter().map(|Object(task)| task.check(now, &book)).collect();
-    let items = match query.mode {
-        Mode::Atomic => all(&tasks, checked).await?,
-        Mode::Partial => each(&tasks, checked).await?,
-    };
+    match query.mode {
+        Mode::Atomic => {
+            let batch = match all(checked) {
+                Ok(batch) => Wanted::create_all(batch),
+                Err(problem) => return key.before(Actor::DEFAULT).await?.ok_or(problem),
+            };
+            key.answer(Actor::DEFAULT, batch, |created, _| shown(all_created(created)?)).await
+        }
+        Mode::Partial => {
+            let (good, checked) = each(checked);
+            if good.is_empty() {
+                if let Some(before) = key.before(Actor::DEFAULT).await? {
+                    return Ok(before);
+                }
+                return shown(each_created(&checked, Vec::new())?);
+            }
+            let show = move |created, _| shown(each_created(&checked, created)?);
+            key.answer(Actor::DEFAULT, Wanted::create_many(good), show).await
+        }
+    }
+}
+
+fn shown(items: Vec<ItemAnswer>) -> Answer<BulkAnswer> {
     let count = |status: u16| items.iter().filter(|item| item.status == status).count();
     let (created, existing) = (count(201), count(200));
     let refused = items.len() - created - existing;
@@ -141,7 +161,8 @@ async fn create(
 
 type Checked = Vec<Result<NewTask, Vec<Fault>>>;
 
-async fn all(tasks: &Tasks, checked: Checked) -> Result<Vec<ItemAnswer>, Problem> {
+/// The tasks, when none is at fault.
+fn all(checked: Checked) -> Result<Vec<NewTask>, Problem> {
     let mut batch = Vec::with_capacity(checked.len());
     let mut faults = Vec::new();
     for (at, task) in checked.into_iter().enumerate() {
@@ -150,11 +171,15 @@ async fn all(tasks: &Tasks, checked: Checked) -> Result<Vec<ItemAnswer>, Problem
             Err(found) => faults.extend(found.into_iter().map(|fault| within(at, fault))),
         }
     }
-    if !faults.is_empty() {
-        faults.truncate(FAULTS_MAX);
-        return Err(Problem::invalid(faults));
+    if faults.is_empty() {
+        return Ok(batch);
     }
-    match tasks.create_all(Actor::DEFAULT, batch).await? {
+    faults.truncate(FAULTS_MAX);
+    Err(Problem::invalid(faults))
+}
+
+fn all_created(created: CreatedAll) -> Result<Vec<ItemAnswer>, Problem> {
+    match created {
         Ok(created) => Ok(created.iter().map(ItemAnswer::of).collect()),
         Err((at, ServiceError::Invalid(faults))) => {
             Err(Problem::invalid(faults.into_iter().map(|fault| within(at, fault)).collect()))
@@ -163,19 +188,23 @@ async fn all(tasks: &Tasks, checked: Checked) -> Result<Vec<ItemAnswer>, Problem
     }
 }
 
-async fn each(tasks: &Tasks, checked: Checked) -> Result<Vec<ItemAnswer>, Problem> {
-    let good: Vec<NewTask> =
-        checked.iter().filter_map(|task| task.as_ref().ok()).cloned().collect();
-    let mut answers = match good.is_empty() {
-        true => Vec::new(),
-        false => tasks.create_many(Actor::DEFAULT, good).await?,
-    }
-    .into_iter();
+/// The tasks that are not at fault, and for each task what is.
+fn each(checked: Checked) -> (Vec<NewTask>, Vec<Result<(), Vec<Fault>>>) {
+    let mut good = Vec::with_capacity(checked.len());
+    let faults = checked.into_iter().map(|task| task.map(|task| good.push(task))).collect();
+    (good, faults)
+}
+
+fn each_created(
+    checked: &[Result<(), Vec<Fault>>],
+    created: Vec<Result<Created, ServiceError>>,
+) -> Result<Vec<ItemAnswer>, Problem> {
+    let mut answers = created.into_iter();
     let mut items = Vec::with_capacity(checked.len());
     for task in checked {
         items.push(match task {
-            Err(faults) => ItemAnswer::refused(ServiceError::Invalid(faults)),
-            Ok(_) => match answers.next() {
+            Err(faults) => ItemAnswer::refused(ServiceError::Invalid(faults.clone())),
+            Ok(()) => match answers.next() {
                 Some(Ok(created)) => ItemAnswer::of(&created),
                 Some(Err(error)) => ItemAnswer::refused(error),
                 None => return Err(Problem::new("internal-error", "an answer is missing")),

@@ -10,17 +10,17 @@ use axum::extract::State;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use taskflow_core::limits as max;
-use taskflow_core::{Clock, Fault, Kind, QueueName, WorkerName};
+use taskflow_core::{Fault, Kind, QueueName, Timestamp, WorkerName};
 use taskflow_service::bus::Wish;
 use taskflow_service::words::{Claimed, Kinds};
-use taskflow_service::work::{Want, Work};
+use taskflow_service::work::{Report, Want, Work};
 use taskflow_service::{Actor, Caller};
 
 use super::faults::Faults;
 use super::reply::{Answer, Reply};
 use super::view::{TaskView, view};
 use super::words::present;
-use crate::extract::{Body, Called};
+use crate::extract::{Body, Called, Key};
 use crate::openapi::{document, problems};
 use crate::problem::Problem;
 use crate::state::ApiState;
@@ -31,7 +31,7 @@ pub(crate) fn router() -> ApiRouter<ApiState> {
         "/tasks/claim",
         post_with(claim, |op| {
             let op = document(op, "claim_tasks", "Work", "Take tasks to work on");
-            problems(op, &[400, 413, 415, 422, 429])
+            problems(op, &[400, 409, 413, 415, 422, 429])
         }),
     )
 }
@@ -147,6 +147,15 @@ pub(super) fn command(drain: bool) -> Option<&'static str> {
     drain.then_some("drain")
 }
 
+/// The same about a caller at the moment of the answer.
+pub(super) fn commanded(
+    work: &Work,
+    caller: &Caller,
+) -> impl Fn() -> Option<&'static str> + Send + Sync + 'static {
+    let (work, caller) = (work.clone(), caller.clone());
+    move || command(work.drains(Actor::DEFAULT, &caller))
+}
+
 /// Tasks that were handed out.
 #[derive(Debug, Serialize, JsonSchema)]
 struct ClaimedTasks<'a> {
@@ -166,8 +175,7 @@ pub(super) struct ClaimedView<'a> {
     lease_token: String,
 }
 
-pub(super) fn claimed_views<'a>(claimed: &'a [Claimed], clock: &dyn Clock) -> Vec<ClaimedView<'a>> {
-    let now = clock.now();
+pub(super) fn claimed_views(claimed: &[Claimed], now: Timestamp) -> Vec<ClaimedView<'_>> {
     claimed
         .iter()
         .map(|c| ClaimedView { task: view(&c.task, now), lease_token: c.token.to_wire() })
@@ -176,7 +184,7 @@ pub(super) fn claimed_views<'a>(claimed: &'a [Claimed], clock: &dyn Clock) -> Ve
 
 async fn claim(
     State(work): State<Work>,
-    State(clock): State<Arc<dyn Clock>>,
+    key: Key,
     Called(call): Called,
     Body(body): Body<ClaimTasks>,
 ) -> Answer<ClaimedTasks<'static>> {
@@ -196,7 +204,10 @@ async fn claim(
         return Err(Problem::invalid(faults.0));
     };
     let caller = Caller { worker, call };
-    let claimed = work.claim(Actor::DEFAULT, &caller, want).await?;
-    let command = command(work.drains(Actor::DEFAULT, &caller));
-    Reply::ok(&ClaimedTasks { tasks: claimed_views(&claimed, &*clock), command })
+    let report = Report { want: Some(want), ..Report::default() };
+    let command = commanded(&work, &caller);
+    key.report(&work, Actor::DEFAULT, &caller, report, move |synced, now| {
+        Reply::ok(&ClaimedTasks { tasks: claimed_views(&synced.claimed, now), command: command() })
+    })
+    .await
 }

@@ -8,6 +8,7 @@ pub(crate) mod explain;
 pub(crate) mod faults;
 pub(crate) mod filter;
 pub(crate) mod health;
+pub(crate) mod idempotency;
 pub(crate) mod many;
 pub(crate) mod queues;
 pub(crate) mod reply;

@@ -2,7 +2,7 @@
 
 use aide::operation::OperationOutput;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -13,13 +13,18 @@ pub(crate) type Answer<T> = Result<Reply<T>, Problem>;
 
 /// A JSON answer.
 pub(crate) struct Reply<T> {
-    status: StatusCode,
-    bytes: Vec<u8>,
-    etag: Option<u64>,
-    location: Option<String>,
-    next: Option<String>,
-    shape: std::marker::PhantomData<fn() -> T>,
+    pub(super) status: StatusCode,
+    pub(super) bytes: Vec<u8>,
+    pub(super) etag: Option<u64>,
+    pub(super) location: Option<String>,
+    pub(super) next: Option<String>,
+    /// Whether it was answered before, to the same request with the same key.
+    pub(super) again: bool,
+    pub(super) shape: std::marker::PhantomData<fn() -> T>,
 }
+
+/// Tells an answer that was given before.
+pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// A task with a common payload fits without growing.
 const ROOM: usize = 1024;
@@ -32,7 +37,8 @@ impl<T> Reply<T> {
             Problem::new("internal-error", "the answer could not be written").with_source(error)
         })?;
         let shape = std::marker::PhantomData;
-        Ok(Self { status: StatusCode::OK, bytes, etag: None, location: None, next: None, shape })
+        let (status, etag, location, next) = (StatusCode::OK, None, None, None);
+        Ok(Self { status, bytes, etag, location, next, again: false, shape })
     }
 
     /// With another status.
@@ -73,6 +79,9 @@ impl<T> IntoResponse for Reply<T> {
             && let Ok(value) = HeaderValue::from_str(&format!("\"{version}\""))
         {
             headers.insert(header::ETAG, value);
+        }
+        if self.again {
+            headers.insert(REPLAYED, HeaderValue::from_static("true"));
         }
         if let Some(path) = self.location
             && let Ok(value) = HeaderValue::from_str(&path)

@@ -1,24 +1,22 @@
 //! All that a worker says and asks, for many tasks, in one round trip and one commit.
 
-use std::sync::Arc;
-
 use aide::axum::ApiRouter;
 use aide::axum::routing::post_with;
 use axum::extract::State;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use taskflow_core::limits::SYNC_ITEMS_MAX;
-use taskflow_core::{Clock, Fault, Finish, TaskId};
+use taskflow_core::{Fault, Finish, TaskId};
 use taskflow_service::words::{Extend, Extended, FinishTask, Finished};
 use taskflow_service::work::{Report, Work};
 use taskflow_service::{Actor, Caller};
 
-use super::claim::{ClaimedView, WishBody, claimed_views, command};
+use super::claim::{ClaimedView, WishBody, claimed_views, commanded};
 use super::faults::Faults;
 use super::reply::{Answer, Reply};
 use super::words::{Instant, Object, Raw, present, word};
 use super::work::{ProgressBody, completed, extend, failed, snoozed, token};
-use crate::extract::{Called, LargeBody, WorkerPath};
+use crate::extract::{Called, Key, LargeBody, WorkerPath};
 use crate::openapi::{document, problems};
 use crate::problem::Problem;
 use crate::state::ApiState;
@@ -29,7 +27,7 @@ pub(crate) fn router() -> ApiRouter<ApiState> {
         "/workers/{worker}/sync",
         post_with(sync, |op| {
             let op = document(op, "sync_worker", "Work", "Finish, heartbeat and claim at once");
-            problems(op, &[400, 413, 415, 422, 429])
+            problems(op, &[400, 409, 413, 415, 422, 429])
         }),
     )
 }
@@ -165,8 +163,8 @@ struct HeartbeatAnswer {
 
 async fn sync(
     State(work): State<Work>,
-    State(clock): State<Arc<dyn Clock>>,
     WorkerPath(worker): WorkerPath,
+    key: Key,
     Called(call): Called,
     LargeBody(body): LargeBody<SyncBody>,
 ) -> Answer<SyncAnswer<'static>> {
@@ -189,35 +187,33 @@ async fn sync(
         want,
     };
     let caller = Caller { worker, call };
-    let synced = work.sync(Actor::DEFAULT, &caller, report).await?;
-    let mut ends = synced.finished.iter();
-    let mut held = synced.extended.iter();
-    Reply::ok(&SyncAnswer {
-        finished: finished
-            .into_iter()
-            .map(|(id, item)| match item {
-                Ok(_) => finish_answer(id, ends.next()),
-                Err(faults) => FinishAnswer {
-                    id,
-                    status: 422,
-                    code: Some("invalid-input"),
-                    detail: said(&faults),
-                },
-            })
-            .collect(),
-        heartbeats: beats
-            .into_iter()
-            .map(|(id, item)| match item {
-                Ok(_) => heartbeat_answer(id, held.next()),
-                Err(faults) => HeartbeatAnswer {
-                    detail: said(&faults),
-                    ..refused_beat(id, 422, "invalid-input")
-                },
-            })
-            .collect(),
-        tasks: claimed_views(&synced.claimed, &*clock),
-        command: command(work.drains(Actor::DEFAULT, &caller)),
+    let command = commanded(&work, &caller);
+    key.report(&work, Actor::DEFAULT, &caller, report, move |synced, now| {
+        let mut ends = synced.finished.iter();
+        let mut held = synced.extended.iter();
+        let finish = |(id, item): &(i64, Result<_, Vec<Fault>>)| match item {
+            Ok(_) => finish_answer(*id, ends.next()),
+            Err(faults) => FinishAnswer {
+                id: *id,
+                status: 422,
+                code: Some("invalid-input"),
+                detail: said(faults),
+            },
+        };
+        let beat = |(id, item): &(i64, Result<_, Vec<Fault>>)| match item {
+            Ok(_) => heartbeat_answer(*id, held.next()),
+            Err(faults) => {
+                HeartbeatAnswer { detail: said(faults), ..refused_beat(*id, 422, "invalid-input") }
+            }
+        };
+        Reply::ok(&SyncAnswer {
+            finished: finished.iter().map(finish).collect(),
+            heartbeats: beats.iter().map(beat).collect(),
+            tasks: claimed_views(&synced.claimed, now),
+            command: command(),
+        })
     })
+    .await
 }
 
 fn said(faults: &[Fault]) -> Option<String> {

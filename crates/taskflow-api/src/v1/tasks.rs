@@ -13,6 +13,7 @@ use taskflow_core as core;
 use taskflow_core::limits::{PAGE_DEFAULT, PAGE_MAX, SKIP_MAX, WAIT_SECONDS_MAX};
 use taskflow_core::{Clock, Fault, TaskId};
 use taskflow_service::Actor;
+use taskflow_service::idempotency::Wanted;
 use taskflow_service::queues::Queues;
 use taskflow_service::tasks::Tasks;
 use taskflow_service::words::{Filter, Page};
@@ -23,7 +24,7 @@ use super::reply::{Answer, Reply};
 use super::update::UpdateTask;
 use super::view::{AttemptView, TaskView, view};
 use crate::extract::query::FromPairs;
-use crate::extract::{Body, IfMatch, Query, TaskPath};
+use crate::extract::{Body, IfMatch, Key, Query, TaskPath};
 use crate::openapi::{document, problems};
 use crate::problem::Problem;
 use crate::state::ApiState;
@@ -81,22 +82,28 @@ pub(crate) fn router() -> ApiRouter<ApiState> {
 }
 
 async fn create(
-    State(tasks): State<Tasks>,
     State(queues): State<Queues>,
     State(clock): State<Arc<dyn Clock>>,
+    key: Key,
     Body(body): Body<CreateTask>,
 ) -> Answer<TaskView<'static>> {
     let book = queues.book(Actor::DEFAULT).await?;
-    let new = body.check(clock.now(), &book).map_err(Problem::invalid)?;
-    let created = tasks.create(Actor::DEFAULT, new).await?;
-    let task = &created.task;
-    let reply = Reply::ok(&view(task, task.created_at.max(clock.now())))?;
-    let reply = reply.etag(task.state.version);
-    Ok(if created.new {
-        reply.status(StatusCode::CREATED).location(format!("/api/v1/tasks/{}", task.id))
-    } else {
-        reply
+    let new = match body.check(clock.now(), &book) {
+        Ok(new) => new,
+        Err(faults) => {
+            return key.before(Actor::DEFAULT).await?.ok_or_else(|| Problem::invalid(faults));
+        }
+    };
+    key.answer(Actor::DEFAULT, Wanted::create(new), |created, now| {
+        let task = &created.task;
+        let reply = Reply::ok(&view(task, task.created_at.max(now)))?.etag(task.state.version);
+        Ok(if created.new {
+            reply.status(StatusCode::CREATED).location(format!("/api/v1/tasks/{}", task.id))
+        } else {
+            reply
+        })
     })
+    .await
 }
 
 async fn get(

@@ -1,18 +1,15 @@
 //! What a person decides about one task without changing its fields: cancel, retry. Any other change of
 //! status goes by `PUT` (`update.rs`).
 
-use std::sync::Arc;
-
 use aide::axum::ApiRouter;
 use aide::axum::routing::post_with;
-use axum::extract::State;
-use taskflow_core::{Clock, Status, TaskPatch};
+use taskflow_core::{Status, Task, TaskPatch, Timestamp};
 use taskflow_service::Actor;
-use taskflow_service::tasks::Tasks;
+use taskflow_service::idempotency::Wanted;
 
 use super::reply::{Answer, Reply};
 use super::view::{TaskView, view};
-use crate::extract::{IfMatch, NoBody, TaskPath};
+use crate::extract::{IfMatch, Key, NoBody, TaskPath};
 use crate::openapi::{document, problems};
 use crate::state::ApiState;
 
@@ -36,25 +33,27 @@ pub(crate) fn router() -> ApiRouter<ApiState> {
 }
 
 async fn cancel(
-    State(tasks): State<Tasks>,
-    State(clock): State<Arc<dyn Clock>>,
     TaskPath(id): TaskPath,
     IfMatch(version): IfMatch,
+    key: Key,
     _: NoBody,
 ) -> Answer<TaskView<'static>> {
     let patch = TaskPatch { status: Some(Status::Cancelled), ..TaskPatch::default() };
-    let task = tasks.edit(Actor::DEFAULT, id, version, patch).await?;
-    Ok(Reply::ok(&view(&task, clock.now()))?.etag(task.state.version))
+    key.answer(Actor::DEFAULT, Wanted::edit(id, version, patch), |task, now| shown(&task, now))
+        .await
 }
 
 async fn retry(
-    State(tasks): State<Tasks>,
-    State(clock): State<Arc<dyn Clock>>,
     TaskPath(id): TaskPath,
     IfMatch(version): IfMatch,
+    key: Key,
     _: NoBody,
 ) -> Answer<TaskView<'static>> {
     let patch = TaskPatch { rerun: true, ..TaskPatch::default() };
-    let task = tasks.edit(Actor::DEFAULT, id, version, patch).await?;
-    Ok(Reply::ok(&view(&task, clock.now()))?.etag(task.state.version))
+    key.answer(Actor::DEFAULT, Wanted::edit(id, version, patch), |task, now| shown(&task, now))
+        .await
+}
+
+fn shown(task: &Task, now: Timestamp) -> Answer<TaskView<'static>> {
+    Ok(Reply::ok(&view(task, now))?.etag(task.state.version))
 }

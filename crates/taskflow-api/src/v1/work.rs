@@ -11,13 +11,14 @@ use taskflow_core::task::Progress;
 use taskflow_core::text::kept_error;
 use taskflow_core::{Fault, Finish, Json, LeaseToken, TaskId};
 use taskflow_service::Actor;
+use taskflow_service::idempotency::Wanted;
 use taskflow_service::words::{Extend, Receipt};
 use taskflow_service::work::Work;
 
 use super::faults::Faults;
 use super::reply::{Answer, Reply};
 use super::words::{Instant, Object, Raw, Status, present};
-use crate::extract::{Body, TaskPath};
+use crate::extract::{Body, Key, TaskPath};
 use crate::openapi::{document, problems};
 use crate::problem::Problem;
 use crate::state::ApiState;
@@ -139,16 +140,19 @@ struct Beaten {
 async fn heartbeat(
     State(work): State<Work>,
     TaskPath(id): TaskPath,
+    key: Key,
     Body(body): Body<Heartbeat>,
 ) -> Answer<Beaten> {
     let extend =
         extend(id, &body.lease_token, body.progress, body.checkpoint).map_err(Problem::invalid)?;
-    let beat = work.heartbeat(Actor::DEFAULT, extend).await?;
-    Reply::ok(&Beaten {
-        lease_expires_at: beat.map(|beat| Instant(beat.until)),
-        cancel_requested: beat.is_none(),
-        command: super::claim::command(beat.is_some_and(|beat| beat.drain)),
+    key.answer(Actor::DEFAULT, work.heartbeat(Actor::DEFAULT, extend), |beat, _| {
+        Reply::ok(&Beaten {
+            lease_expires_at: beat.map(|beat| Instant(beat.until)),
+            cancel_requested: beat.is_none(),
+            command: super::claim::command(beat.is_some_and(|beat| beat.drain)),
+        })
     })
+    .await
 }
 
 /// What a finished attempt left of its task.
@@ -180,7 +184,7 @@ impl From<Receipt> for ReceiptView {
 }
 
 async fn end(
-    work: &Work,
+    key: Key,
     id: TaskId,
     lease_token: &str,
     finish: Result<Finish, Fault>,
@@ -191,8 +195,10 @@ async fn end(
     let (Some(token), Some(finish)) = (token, finish) else {
         return Err(Problem::invalid(faults.0));
     };
-    let receipt = work.finish(Actor::DEFAULT, id, token, finish).await?;
-    Reply::ok(&ReceiptView::from(receipt))
+    key.answer(Actor::DEFAULT, Wanted::finish(id, token, finish), |receipt, _| {
+        Reply::ok(&ReceiptView::from(receipt))
+    })
+    .await
 }
 
 /// The work is done.
@@ -214,11 +220,11 @@ pub(super) fn completed(result: Option<Raw>) -> Result<Finish, Fault> {
 }
 
 async fn complete(
-    State(work): State<Work>,
     TaskPath(id): TaskPath,
+    key: Key,
     Body(body): Body<Complete>,
 ) -> Answer<ReceiptView> {
-    end(&work, id, &body.lease_token, completed(body.result)).await
+    end(key, id, &body.lease_token, completed(body.result)).await
 }
 
 /// The attempt failed.
@@ -256,13 +262,9 @@ pub(super) fn failed(
     })
 }
 
-async fn fail(
-    State(work): State<Work>,
-    TaskPath(id): TaskPath,
-    Body(body): Body<Fail>,
-) -> Answer<ReceiptView> {
+async fn fail(TaskPath(id): TaskPath, key: Key, Body(body): Body<Fail>) -> Answer<ReceiptView> {
     let finish = failed(&body.error, body.retryable, body.retry_after_seconds);
-    end(&work, id, &body.lease_token, finish).await
+    end(key, id, &body.lease_token, finish).await
 }
 
 /// Not now.
@@ -287,12 +289,8 @@ pub(super) fn snoozed(delay: f64) -> Result<Finish, Fault> {
     }
 }
 
-async fn snooze(
-    State(work): State<Work>,
-    TaskPath(id): TaskPath,
-    Body(body): Body<Snooze>,
-) -> Answer<ReceiptView> {
-    end(&work, id, &body.lease_token, snoozed(body.delay_seconds)).await
+async fn snooze(TaskPath(id): TaskPath, key: Key, Body(body): Body<Snooze>) -> Answer<ReceiptView> {
+    end(key, id, &body.lease_token, snoozed(body.delay_seconds)).await
 }
 
 /// Given back.
@@ -305,9 +303,9 @@ struct Release {
 }
 
 async fn release(
-    State(work): State<Work>,
     TaskPath(id): TaskPath,
+    key: Key,
     Body(body): Body<Release>,
 ) -> Answer<ReceiptView> {
-    end(&work, id, &body.lease_token, Ok(Finish::Released)).await
+    end(key, id, &body.lease_token, Ok(Finish::Released)).await
 }

@@ -126,6 +126,15 @@ impl TestApp {
         std::fs::remove_file(self.folder.path().join("tasks.db")).expect("it was there");
     }
 
+    /// Whether the bytes stand anywhere in the database's files.
+    pub(crate) fn holds(&self, bytes: &[u8]) -> bool {
+        let files = std::fs::read_dir(self.folder.path()).expect("a folder");
+        files.into_iter().any(|file| {
+            let content = std::fs::read(file.expect("a file").path()).expect("readable");
+            content.windows(bytes.len()).any(|window| window == bytes)
+        })
+    }
+
     /// Sends a request as it is.
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         let (method, uri) = (request.method().clone(), request.uri().clone());

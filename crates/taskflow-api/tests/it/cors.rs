@@ -53,7 +53,14 @@ async fn a_preflight_lists_the_methods_and_headers_of_the_api() {
     let methods = listed(answer.header("access-control-allow-methods"));
     assert_eq!(methods, ["delete", "get", "post", "put"]);
     let headers = listed(answer.header("access-control-allow-headers"));
-    let expected = ["authorization", "content-type", "if-match", "x-api-key", "x-request-id"];
+    let expected = [
+        "authorization",
+        "content-type",
+        "idempotency-key",
+        "if-match",
+        "x-api-key",
+        "x-request-id",
+    ];
     assert_eq!(headers, expected);
 }
 
@@ -74,7 +81,7 @@ async fn a_page_can_read_etag_link_location_and_request_id() {
     let app = TestApp::with(only_good());
     let exposed = asked_from(&app, GOOD).await;
     let exposed = listed(exposed.header("access-control-expose-headers"));
-    assert_eq!(exposed, ["etag", "link", "location", "x-request-id"]);
+    assert_eq!(exposed, ["etag", "idempotency-replayed", "link", "location", "x-request-id"]);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod auth;
 mod bad_inputs;
 mod cors;
 mod health;
+mod idempotency;
 mod openapi;
 mod options;
 mod pages;

@@ -5,6 +5,7 @@ mod attempt;
 mod blocked;
 mod explain;
 mod gate;
+mod idempotency;
 mod json;
 mod lease;
 mod many;

@@ -10,7 +10,9 @@ use tokio_postgres::{Client, NoTls};
 use super::url;
 use crate::lists::{self, Walk as ListWalk};
 use crate::options::{Options, PoolMode};
-use crate::{columns, connect, desk, gates, keyed, lanes, migrate, queues, tasks, work, workers};
+use crate::{
+    columns, connect, desk, gates, idempotency, keyed, lanes, migrate, queues, tasks, work, workers,
+};
 
 /// A statement, the types of its parameters, values for them, and the indexes it may walk.
 struct Walk {
@@ -77,6 +79,20 @@ fn short_walks() -> Vec<Walk> {
     let [leases, deadlines, expiring] = work::EXPIRING.map(|from| format!("SELECT id {from}"));
     let ran_out = ("int8,int8,int8", "5,10,1");
     vec![
+        walk(
+            "kept answers",
+            idempotency::KNOWN,
+            "int8[],bytea[]",
+            "'{1}','{x}'",
+            &["idempotency_pkey"],
+        ),
+        walk(
+            "old keys",
+            idempotency::FORGET,
+            "int8,int8",
+            "5,10",
+            &["idempotency", "idempotency_at"],
+        ),
         walk(
             "claim",
             work::CLAIM.as_str(),

@@ -7,6 +7,7 @@ mod clocks;
 mod crowded;
 mod databases;
 mod enqueue;
+mod keys;
 mod limits;
 mod tls;
 

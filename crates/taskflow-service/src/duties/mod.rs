@@ -2,6 +2,7 @@
 //! It knows nothing of what a duty does.
 
 pub mod herald;
+pub mod idempotency;
 pub mod reaper;
 pub mod workers;
 

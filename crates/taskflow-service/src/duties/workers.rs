@@ -57,7 +57,7 @@ impl Duty for Roster {
         if self.looks.is_multiple_of(FORGET_EVERY) {
             let before = now.plus_seconds(-WORKER_KEPT_SECONDS);
             let limit = u32::try_from(WORKERS_SEEN_MAX).unwrap_or(u32::MAX);
-            if let Err(error) = self.store.forget(before, limit).await {
+            if let Err(error) = self.store.forget_workers(before, limit).await {
                 tracing::warn!(error = %error, "workers that are gone are not forgotten");
             }
         }

@@ -8,7 +8,7 @@ use taskflow_store::{Extend, Finished};
 use tokio::time::Instant;
 
 use super::{Claimer, LONG, NEVER, Stage, id, one, retry, soon, until, worker_name};
-use crate::work::{Report, Want};
+use crate::work::{Beat, Report, Want};
 use crate::{Actor, ServiceError};
 
 /// Joins a claimer that must have got exactly one task; its id and when it got it.
@@ -217,11 +217,11 @@ async fn a_stale_token_is_told_what_became_of_its_task() {
     let terms = Terms { max_attempts: 1, ..Terms::default() };
     let lost = stage.create_as(NewTask { terms, ..stage.new_task("a") }).await;
     let held = claim().await;
-    assert!(work.heartbeat(Actor::DEFAULT, extend(&held)).await.unwrap().is_some());
+    assert!(beat(&stage, extend(&held)).await.unwrap().is_some());
     stage.finish(&held, retry("no")).await;
     let late = work.finish(Actor::DEFAULT, lost, held.token, done.clone()).await;
     assert!(matches!(late, Err(ServiceError::LeaseLost(id)) if id == lost));
-    let late = work.heartbeat(Actor::DEFAULT, extend(&held)).await;
+    let late = beat(&stage, extend(&held)).await;
     assert!(matches!(late, Err(ServiceError::LeaseLost(id)) if id == lost));
 
     let cancelled = stage.create("a").await;
@@ -230,15 +230,20 @@ async fn a_stale_token_is_told_what_became_of_its_task() {
     stage.services.tasks.edit(Actor::DEFAULT, cancelled, None, patch).await.unwrap();
     let late = work.finish(Actor::DEFAULT, cancelled, held.token, done.clone()).await;
     assert!(matches!(late, Err(ServiceError::Cancelled(id)) if id == cancelled));
-    assert_eq!(work.heartbeat(Actor::DEFAULT, extend(&held)).await.unwrap(), None);
+    assert_eq!(beat(&stage, extend(&held)).await.unwrap(), None);
 
     let deleted = stage.create("a").await;
     let held = claim().await;
     stage.services.tasks.delete(Actor::DEFAULT, deleted, None).await.unwrap();
     let late = work.finish(Actor::DEFAULT, deleted, held.token, done.clone()).await;
     assert!(matches!(late, Err(ServiceError::NotFound(id)) if id == deleted));
-    let late = work.heartbeat(Actor::DEFAULT, extend(&held)).await;
+    let late = beat(&stage, extend(&held)).await;
     assert!(matches!(late, Err(ServiceError::NotFound(id)) if id == deleted));
     let late = work.finish(Actor::DEFAULT, id(999), held.token, done).await;
     assert!(matches!(late, Err(ServiceError::NotFound(_))));
+}
+
+async fn beat(stage: &Stage, extend: Extend) -> Result<Option<Beat>, ServiceError> {
+    let services = &stage.services;
+    services.onces.plain(Actor::DEFAULT, services.work.heartbeat(Actor::DEFAULT, extend)).await
 }

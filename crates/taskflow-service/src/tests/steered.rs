@@ -8,14 +8,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use taskflow_core::{
-    Attempt, NewTask, Queue, QueueName, QueuePatch, Task, TaskId, TenantId, Timestamp, WorkerName,
+    Attempt, Fingerprint, KeyHash, NewTask, Queue, QueueName, QueuePatch, Task, TaskId, TenantId,
+    Timestamp, WorkerName,
 };
 use taskflow_store::{
-    AllInserted, Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Found, GateView,
-    Health, Hints, Inserted, ListStore, Page, QueueSet, QueueStore, QueueView, Store, StoreError,
-    Sync, Synced, TaskStore, WorkStore,
+    AllInserted, Answers, Counts, Delete, Deleted, Drain, Due, Edit, Edited, Expired, Found,
+    GateView, Health, Hints, Holding, IdempotencyStore, Inserted, ListStore, Once, Onced, Page,
+    QueueSet, QueueStore, QueueView, Sighting, Store, StoreError, Sync, Synced, TaskStore, Which,
+    WorkStore, Worker, WorkerStore,
 };
-use taskflow_store::{Drain, Holding, Sighting, Which, Worker, WorkerStore};
 use tokio::sync::watch;
 
 /// What the store says when it is asked for its health.
@@ -51,6 +52,8 @@ pub(super) struct Steered {
     held: watch::Sender<bool>,
     /// What it says of its health.
     says: Mutex<Says>,
+    /// How many acts with a key are done from now on without anybody hearing of it.
+    unheard: AtomicU32,
 }
 
 impl Steered {
@@ -66,6 +69,7 @@ impl Steered {
             find_takes: Mutex::new(Duration::ZERO),
             held: watch::Sender::new(false),
             says: Mutex::new(Says::Truth),
+            unheard: AtomicU32::new(0),
         }
     }
 
@@ -95,6 +99,10 @@ impl Steered {
 
     pub(super) fn let_find_take(&self, time: Duration) {
         *self.find_takes.lock() = time;
+    }
+
+    pub(super) fn leave_unheard(&self, n: u32) {
+        self.unheard.store(n, SeqCst);
     }
 
     pub(super) fn say(&self, says: Says) {
@@ -317,8 +325,34 @@ impl WorkerStore for Steered {
         self.inner.release(scope, worker, limit, now).await
     }
 
-    async fn forget(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
-        self.inner.forget(before, limit).await
+    async fn forget_workers(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        self.inner.forget_workers(before, limit).await
+    }
+}
+
+#[async_trait]
+impl IdempotencyStore for Steered {
+    async fn once(&self, scope: TenantId, once: Once, now: Timestamp) -> Result<Onced, StoreError> {
+        let onced = self.inner.once(scope, once, now).await;
+        if self.unheard.load(SeqCst) > 0 {
+            self.unheard.fetch_sub(1, SeqCst);
+            return Err(StoreError::Unknown("nobody heard it".into()));
+        }
+        onced
+    }
+
+    async fn recall(
+        &self,
+        scope: TenantId,
+        key: KeyHash,
+        request: Fingerprint,
+        now: Timestamp,
+    ) -> Result<Option<Onced>, StoreError> {
+        self.inner.recall(scope, key, request, now).await
+    }
+
+    async fn forget(&self, now: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        self.inner.forget(now, limit).await
     }
 }
 

@@ -110,13 +110,23 @@ async fn a_heartbeat_is_a_call_of_the_task_s_holder() {
     let extend =
         || Extend { id: held[0].task.id, token: held[0].token, progress: None, checkpoint: None };
     sleep(Duration::from_secs(20)).await;
-    let beat = stage.services.work.heartbeat(Actor::DEFAULT, extend()).await.unwrap();
+    let beat = stage
+        .services
+        .onces
+        .plain(Actor::DEFAULT, stage.services.work.heartbeat(Actor::DEFAULT, extend()))
+        .await
+        .unwrap();
     let at = stage.clock.now();
     assert_eq!(beat, Some(Beat { until: at.plus_seconds(30.0), drain: false }));
     let worker = get(&stage.services, "w1").await.worker;
     assert_eq!((worker.last_seen, worker.call), (at, process("w1", "one").call));
     drain(&stage.services, "w1").await;
-    let beat = stage.services.work.heartbeat(Actor::DEFAULT, extend()).await.unwrap();
+    let beat = stage
+        .services
+        .onces
+        .plain(Actor::DEFAULT, stage.services.work.heartbeat(Actor::DEFAULT, extend()))
+        .await
+        .unwrap();
     assert!(beat.unwrap().drain, "and it is told to drain");
 }
 

@@ -8,6 +8,7 @@ pub mod claims;
 pub mod dependencies;
 pub mod edits;
 pub mod harness;
+pub mod idempotency;
 pub mod isolation;
 pub mod lists;
 pub mod queues;
@@ -205,6 +206,23 @@ macro_rules! conformance {
                 a_release_leaves_what_was_claimed_since
                 workers_that_are_gone_are_forgotten_unless_they_hold_something
                 another_tenant_s_workers_are_out_of_reach
+}
+
+            idempotency {
+                the_same_key_gets_the_first_answer_again
+                what_is_done_for_a_key_is_like_everything_else
+                of_many_at_once_with_one_key_one_is_done
+                keys_do_not_hinder_each_other
+                a_key_is_for_one_request
+                keys_are_a_tenant_s_own
+                a_key_lasts_a_day
+                old_keys_are_forgotten_in_steps
+                a_refused_act_leaves_no_key
+                an_act_without_a_kept_answer_is_undone
+                changes_are_done_once_for_their_key
+                work_is_handed_out_once_for_its_key
+                what_becomes_ready_is_told
+                keys_last_after_reopening
             }
             random {
                 random_commands_match_the_model

@@ -282,7 +282,8 @@ pub async fn workers_that_are_gone_are_forgotten_unless_they_hold_something(h: &
     let held = stage.claim(claim_by(&stage, "holds", 1)).await;
     stage.pass(10.0);
     see(&stage, vec![call(&stage, "here", None)]).await;
-    let forget = async |limit| stage.store.forget(stage.now(), limit).await.expect("forget works");
+    let forget =
+        async |limit| stage.store.forget_workers(stage.now(), limit).await.expect("forget works");
     assert_eq!((forget(2).await, forget(2).await, forget(2).await), (2, 1, 0));
     assert_eq!(named(&theirs, "c").await, None);
     assert!(named(&stage, "holds").await.is_some() && named(&stage, "here").await.is_some());

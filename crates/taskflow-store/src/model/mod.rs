@@ -2,6 +2,7 @@
 //! Stores are compared with it command by command (`conformance/random.rs`), so where the prose of
 //! the traits leaves a question open, this is the answer. It is not durable and not fast.
 
+mod idempotency;
 mod lists;
 mod queues;
 mod tasks;
@@ -12,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use taskflow_core::{
-    Attempt, Command, Illegal, Queue, QueueName, RateWindow, Status, Step, Task, TaskId, TenantId,
-    Timestamp, WorkerName, step as core_step,
+    Attempt, Command, Illegal, KeyHash, Queue, QueueName, RateWindow, Status, Step, Task, TaskId,
+    TenantId, Timestamp, WorkerName, step as core_step,
 };
 use tokio::sync::watch;
 
@@ -93,6 +94,7 @@ struct Tables {
     /// How many tasks each queue has handed out since the store was opened.
     starts: BTreeMap<(TenantId, QueueName), u64>,
     workers: BTreeMap<(TenantId, WorkerName), Worker>,
+    kept: BTreeMap<(TenantId, KeyHash), idempotency::Kept>,
 }
 
 #[derive(Debug, Clone)]

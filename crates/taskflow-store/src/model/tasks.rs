@@ -13,7 +13,7 @@ use crate::{
 };
 
 impl Tables {
-    fn insert(&mut self, scope: TenantId, mut new: NewTask, now: Timestamp) -> Inserted {
+    pub(super) fn insert(&mut self, scope: TenantId, mut new: NewTask, now: Timestamp) -> Inserted {
         new.depends_on = without_doubles(&new.depends_on);
         for &parent in &new.depends_on {
             match self.task(scope, parent) {
@@ -35,6 +35,26 @@ impl Tables {
             }
             OnConflict::Reject | OnConflict::Replace => Inserted::KeyHeld(holder.id),
         }
+    }
+
+    /// The answers, or the refusal that takes back everything.
+    pub(super) fn insert_all(
+        &mut self,
+        scope: TenantId,
+        batch: Vec<NewTask>,
+        now: Timestamp,
+    ) -> Result<Vec<Inserted>, AllInserted> {
+        let mut after = self.clone();
+        let mut items = Vec::with_capacity(batch.len());
+        for (at, new) in batch.into_iter().enumerate() {
+            let why = after.insert(scope, new, now);
+            if why.is_refused() {
+                return Err(AllInserted::Refused { at, why });
+            }
+            items.push(why);
+        }
+        *self = after;
+        Ok(items)
     }
 
     /// Cancels the holder and puts `new` in its place, unless `new` waits for a task that is lost by
@@ -83,7 +103,7 @@ impl Tables {
         })
     }
 
-    fn edit(&mut self, scope: TenantId, edit: &Edit, now: Timestamp) -> Edited {
+    pub(super) fn edit(&mut self, scope: TenantId, edit: &Edit, now: Timestamp) -> Edited {
         let Some(task) = self.task(scope, edit.id) else {
             return Edited::NotFound;
         };
@@ -105,7 +125,7 @@ impl Tables {
         Edited::Done(Box::new(self.rows[&edit.id].task.clone()))
     }
 
-    fn delete(&mut self, scope: TenantId, delete: &Delete) -> Deleted {
+    pub(super) fn delete(&mut self, scope: TenantId, delete: &Delete) -> Deleted {
         let Some(task) = self.task(scope, delete.id) else {
             return Deleted::NotFound;
         };
@@ -154,19 +174,7 @@ impl TaskStore for Model {
         batch: Vec<NewTask>,
         now: Timestamp,
     ) -> Result<AllInserted, StoreError> {
-        let (done, ready) = self.call(|tables| {
-            let mut after = tables.clone();
-            let mut items = Vec::with_capacity(batch.len());
-            for (at, new) in batch.into_iter().enumerate() {
-                let why = after.insert(scope, new, now);
-                if why.is_refused() {
-                    return Err(AllInserted::Refused { at, why });
-                }
-                items.push(why);
-            }
-            *tables = after;
-            Ok(items)
-        });
+        let (done, ready) = self.call(|tables| tables.insert_all(scope, batch, now));
         Ok(match done {
             Ok(items) => AllInserted::Done(Answers { items, ready }),
             Err(refused) => refused,

@@ -111,6 +111,26 @@ impl Tables {
         later.into_iter().collect()
     }
 
+    pub(super) fn sync(&mut self, scope: TenantId, sync: Sync, now: Timestamp) -> Synced {
+        let finished = sync.finish.into_iter().map(|item| self.finish(scope, item, now)).collect();
+        let mut holders = Vec::new();
+        let mut extended = Vec::new();
+        for item in sync.extend {
+            let id = item.id;
+            let answer = self.extend(scope, item, now);
+            let held = matches!(answer, Extended::Held(_));
+            let holder = self.task(scope, id).and_then(|task| task.state.worker.clone());
+            holders.push(holder.filter(|_| held));
+            extended.push(answer);
+        }
+        let (mut claimed, mut later) = (Vec::new(), Vec::new());
+        if let Some(claim) = sync.claim {
+            claimed = self.claim(scope, &claim, now);
+            later = self.later(scope, &claim, now);
+        }
+        Synced { finished, extended, holders, claimed, ready: Vec::new(), later }
+    }
+
     /// Expires tasks of one sort, earliest first, as many as `limit` leaves room for.
     fn sweep(
         &mut self,
@@ -174,25 +194,7 @@ impl WorkStore for Model {
         sync: Sync,
         now: Timestamp,
     ) -> Result<Synced, StoreError> {
-        let (mut synced, ready) = self.call(|t| {
-            let finished = sync.finish.into_iter().map(|item| t.finish(scope, item, now)).collect();
-            let mut holders = Vec::new();
-            let extend = |item: Extend| {
-                let id = item.id;
-                let extended = t.extend(scope, item, now);
-                let held = matches!(extended, Extended::Held(_));
-                let holder = t.task(scope, id).and_then(|task| task.state.worker.clone());
-                holders.push(holder.filter(|_| held));
-                extended
-            };
-            let extended = sync.extend.into_iter().map(extend).collect();
-            let (mut claimed, mut later) = (Vec::new(), Vec::new());
-            if let Some(claim) = sync.claim {
-                claimed = t.claim(scope, &claim, now);
-                later = t.later(scope, &claim, now);
-            }
-            Synced { finished, extended, holders, claimed, ready: Vec::new(), later }
-        });
+        let (mut synced, ready) = self.call(|t| t.sync(scope, sync, now));
         synced.ready = ready;
         Ok(synced)
     }

@@ -124,7 +124,7 @@ impl WorkerStore for Model {
         Ok(Answers { items, ready })
     }
 
-    async fn forget(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+    async fn forget_workers(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
         let forget = |tables: &mut Tables| {
             let idle = |((tenant, name), worker): (&(TenantId, WorkerName), &Worker)| {
                 let idle = worker.last_seen < before && tables.holding(*tenant, name).count == 0;

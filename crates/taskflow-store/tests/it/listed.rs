@@ -2,11 +2,12 @@
 
 const LIST: &str = include_str!("../../src/conformance/mod.rs");
 
-const ROOMS: [(&str, &str); 13] = [
+const ROOMS: [(&str, &str); 14] = [
     ("bulk", include_str!("../../src/conformance/bulk.rs")),
     ("claims", include_str!("../../src/conformance/claims.rs")),
     ("dependencies", include_str!("../../src/conformance/dependencies.rs")),
     ("edits", include_str!("../../src/conformance/edits.rs")),
+    ("idempotency", include_str!("../../src/conformance/idempotency.rs")),
     ("isolation", include_str!("../../src/conformance/isolation.rs")),
     ("lists", include_str!("../../src/conformance/lists.rs")),
     ("queues", include_str!("../../src/conformance/queues.rs")),

@@ -10,6 +10,7 @@ mod draining;
 mod embedded;
 mod end_to_end;
 mod files;
+mod idempotency;
 mod inherited;
 mod kinds;
 mod postgres;

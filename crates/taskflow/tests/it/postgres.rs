@@ -12,7 +12,7 @@ use tokio_postgres::{Client, NoTls};
 use crate::server::{Process, Server, taskflow};
 
 /// A database of one test; dropped with it.
-struct Database {
+pub(crate) struct Database {
     name: String,
 }
 
@@ -28,7 +28,7 @@ async fn connect(url: &str) -> Client {
 }
 
 impl Database {
-    async fn create() -> Self {
+    pub(crate) async fn create() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::SeqCst);
         let name = format!("tf_test_{}_it_{number}", std::process::id());
@@ -37,18 +37,18 @@ impl Database {
         Self { name }
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         let url = url();
         let (server, _) = url.rsplit_once('/').unwrap();
         format!("{server}/{}", self.name)
     }
 
-    async fn server(&self, settings: &[(&str, &str)]) -> Server {
+    pub(crate) async fn server(&self, settings: &[(&str, &str)]) -> Server {
         let url = self.url();
         Server::start(&[&[("DATABASE_URL", url.as_str())], settings].concat()).await
     }
 
-    async fn drop(self) {
+    pub(crate) async fn drop(self) {
         let sql = format!("DROP DATABASE IF EXISTS \"{}\" WITH (FORCE)", self.name);
         connect(&url()).await.batch_execute(&sql).await.unwrap();
     }

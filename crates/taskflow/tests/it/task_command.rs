@@ -151,6 +151,18 @@ async fn one_refused_id_does_not_hold_up_the_others() {
 }
 
 #[tokio::test]
+async fn a_create_repeated_with_its_idempotency_key_creates_nothing_more() {
+    let server = idle().await;
+    let line = ["create", "Once", "--idempotency-key", "k-1", "--json"];
+    let first = task(&server, &line).with(0).json();
+    assert_eq!(task(&server, &line).with(0).json(), first);
+    let other = ["create", "Twice", "--idempotency-key", "k-1"];
+    holds(&task(&server, &other).with(1).err, &["used for another request"]);
+    assert_eq!(task(&server, &["create", "x", "--idempotency-key", "a\nb"]).code, Some(2));
+    assert_eq!(task(&server, &["list", "--json"]).with(0).json().as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn a_unique_key_that_is_held_is_told() {
     let server = idle().await;
     let create = ["create", "x", "--unique-key", "u"];

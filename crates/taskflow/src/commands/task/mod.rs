@@ -104,7 +104,7 @@ async fn act(options: &TaskOptions) -> Result<End, Fault> {
 
 async fn create(site: &Site, options: &CreateOptions, output: &Output) -> Result<End, Fault> {
     let body = body::body(options, &mut stdin().lock())?;
-    let mut answer = site.post(&["tasks"], body).await?;
+    let mut answer = site.post_once(&["tasks"], body, options.idempotency_key.as_deref()).await?;
     let task = Document::parse(&answer.text)?;
     let mut end = End::Done;
     if answer.status.as_u16() == 200 {

@@ -117,6 +117,9 @@ pub(super) struct CreateOptions {
     /// At most one live task of the queue holds it
     #[arg(long, value_name = "KEY")]
     pub(super) unique_key: Option<String>,
+    /// Names this request: repeated with the same key within a day it creates nothing more and answers the same
+    #[arg(long, value_name = "KEY")]
+    pub(super) idempotency_key: Option<String>,
     /// What happens when a live task holds the unique key
     #[arg(long, value_parser = ["return", "reject", "replace"])]
     pub(super) on_conflict: Option<String>,

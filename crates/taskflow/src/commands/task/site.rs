@@ -95,6 +95,21 @@ impl Site {
         self.send(request.body(body), Duration::ZERO).await
     }
 
+    /// Posts a JSON `body`, with an `Idempotency-Key` when there is one.
+    pub(super) async fn post_once(
+        &self,
+        path: &[&str],
+        body: String,
+        key: Option<&str>,
+    ) -> Result<Answer, Fault> {
+        let Some(key) = key else { return self.post(path, body).await };
+        let key = HeaderValue::from_str(key)
+            .map_err(|_| Fault::Usage("the idempotency key cannot be sent in a header".into()))?;
+        let request =
+            self.client.post(self.url(path, &[])).header(CONTENT_TYPE, "application/json");
+        self.send(request.header("Idempotency-Key", key).body(body), Duration::ZERO).await
+    }
+
     /// Deletes what is at a path.
     pub(super) async fn delete(&self, path: &[&str]) -> Result<Answer, Fault> {
         self.send(self.client.request(Method::DELETE, self.url(path, &[])), Duration::ZERO).await
