@@ -16,7 +16,7 @@ use crate::error::ServiceError;
 /// The longest that the database may take to answer.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
 
-/// A duty that was not through for so long, in seconds, is stuck: the slowest one ticks every five.
+/// A duty that was not through for so long, in seconds, is stuck: the slowest one ticks every two.
 const STALE_SECONDS: f64 = 10.0;
 
 /// When each duty was through the last time.

@@ -13,7 +13,7 @@ use super::Duty;
 use crate::error::ServiceError;
 
 /// How often it looks when there was little to remove: well within what `readiness` takes for stuck.
-const EVERY: Duration = Duration::from_secs(5);
+const EVERY: Duration = Duration::from_secs(2);
 /// The pause after a full step, for the others that want to write.
 const BREATH: Duration = Duration::from_millis(50);
 

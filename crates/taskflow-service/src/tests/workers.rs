@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use taskflow_core::limits::WORKERS_SEEN_MAX;
 use taskflow_core::workers::Call;
-use taskflow_core::{Instance, Status, TaskId, WorkerName};
-use taskflow_store::{Claimed, Extend, Kinds, Takes};
+use taskflow_core::{Instance, Status, TaskId, TenantId, WorkerName};
+use taskflow_store::{Claimed, Drain, Extend, Kinds, Sighting, Takes, Worker};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -15,6 +15,7 @@ use super::{LONG, NEVER, OnDuty, Stage, id, kind, one, until, wish};
 use crate::clock::SystemIds;
 use crate::duties::Duty;
 use crate::duties::workers::Roster;
+use crate::roll::Roll;
 use crate::work::{Beat, Want};
 use crate::workers::Present;
 use crate::{Actor, Caller, ServiceError, Services};
@@ -291,4 +292,25 @@ async fn why_nobody_takes_a_task_is_judged_over_all_nodes() {
     stage.create("a").await;
     sleep(Duration::from_secs(95)).await;
     assert_eq!(why(&stage.services, id(4)).await.0, "no-worker", "nobody called lately");
+}
+
+#[test]
+fn a_look_that_began_before_a_drain_was_said_does_not_undo_it() {
+    let (roll, caller) = (Roll::default(), process("w1", "one"));
+    let sighting = Sighting {
+        worker: caller.worker.clone(),
+        first: super::at(0.0),
+        last: super::at(0.0),
+        call: Some(caller.call.clone()),
+        takes: None,
+        node: None,
+    };
+    let mut worker = Worker::seen(None, &sighting);
+    worker.told(&Drain::Last);
+    let began = roll.said();
+    roll.say(TenantId::DEFAULT, worker);
+    roll.learn(Vec::new(), began);
+    assert!(roll.drains(TenantId::DEFAULT, &caller));
+    roll.learn(Vec::new(), roll.said());
+    assert!(!roll.drains(TenantId::DEFAULT, &caller), "the database is the truth");
 }

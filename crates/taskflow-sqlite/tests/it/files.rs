@@ -3,9 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use taskflow_core::{NewTask, TaskId, TenantId, Timestamp};
+use taskflow_core::{Kind, LeaseToken, NewTask, TaskId, TenantId, Timestamp, WorkerName};
 use taskflow_sqlite::{OpenError, SqliteStore};
-use taskflow_store::{Filter, Inserted, Page, Store, StoreError, TaskStore};
+use taskflow_store::{
+    Claim, Filter, Inserted, Kinds, Page, Store, StoreError, Sync, TaskStore, WorkStore,
+    WorkerStore,
+};
 
 const NOW: Timestamp = Timestamp::from_micros(1_000_000);
 
@@ -49,6 +52,35 @@ async fn a_newer_schema_is_refused() {
     let error = refused(&path);
     assert!(matches!(error, OpenError::TooNew { .. }), "{error}");
     assert!(error.to_string().contains("tasks.db"), "it names the file: {error}");
+}
+
+#[tokio::test]
+async fn a_file_of_schema_2_gets_its_workers_with_the_tasks_that_they_hold() {
+    let (_folder, path) = written(b"");
+    let worker = WorkerName::parse("w1").expect("a name");
+    let store = SqliteStore::open(&path).expect("opens");
+    let kind = Kind::parse("work").expect("a name");
+    let new = NewTask { kind, ..NewTask::titled("held", NOW) };
+    store.insert(TenantId::DEFAULT, vec![new], NOW).await.expect("inserts");
+    let claim = Claim {
+        worker: worker.clone(),
+        queues: None,
+        kinds: Kinds::AllButBuiltIn,
+        lease_seconds: None,
+        tokens: vec![LeaseToken::new([1; 16])],
+    };
+    let sync = Sync { claim: Some(claim), ..Sync::default() };
+    assert_eq!(store.sync(TenantId::DEFAULT, sync, NOW).await.expect("claims").claimed.len(), 1);
+    drop(store);
+    let before = rusqlite::Connection::open(&path).expect("opens");
+    before.execute_batch("DROP TABLE workers; PRAGMA user_version = 2").expect("as it was");
+    drop(before);
+    let store = SqliteStore::open(&path).expect("opens");
+    assert_eq!(store.drained(NOW).await.expect("reads"), []);
+    let held = store.holds(TenantId::DEFAULT, vec![worker.clone()]).await.expect("reads");
+    assert_eq!(held[0].count, 1);
+    let released = store.release(TenantId::DEFAULT, worker, 10, NOW).await.expect("releases");
+    assert_eq!(released.items, [TaskId::new(1).expect("an id")]);
 }
 
 #[tokio::test]
