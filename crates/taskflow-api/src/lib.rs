@@ -60,6 +60,8 @@ fn keyed() -> ApiRouter<ApiState> {
         .merge(v1::turn::router())
         .merge(v1::queues::router())
         .merge(v1::explain::router())
+        .merge(v1::stats::router())
+        .merge(v1::timeseries::router())
         .merge(v1::work::router())
         .merge(v1::workers::router())
 }

@@ -6,8 +6,8 @@ use axum::extract::FromRef;
 use sha2::{Digest, Sha256};
 use taskflow_core::Clock;
 use taskflow_service::{
-    Services, idempotency::Onces, many::Many, queues::Queues, readiness::Probe, tasks::Tasks,
-    work::Work, workers::Workers,
+    Services, idempotency::Onces, many::Many, queues::Queues, readiness::Probe, stats::Stats,
+    tasks::Tasks, work::Work, workers::Workers,
 };
 
 /// How the API calls itself and who may use it.
@@ -111,6 +111,12 @@ impl FromRef<ApiState> for Workers {
 impl FromRef<ApiState> for Onces {
     fn from_ref(state: &ApiState) -> Self {
         state.0.services.onces.clone()
+    }
+}
+
+impl FromRef<ApiState> for Stats {
+    fn from_ref(state: &ApiState) -> Self {
+        state.0.services.stats.clone()
     }
 }
 

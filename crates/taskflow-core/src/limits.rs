@@ -150,3 +150,21 @@ pub const IDEMPOTENCY_SECONDS: f64 = 24.0 * 3600.0;
 pub const IDEMPOTENCY_ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most keys that one sweep forgets in one transaction.
 pub const IDEMPOTENCY_SWEEP_MAX: u32 = 500;
+/// Most ended tasks that one step of the retention removes in one transaction: some ten milliseconds
+/// that the neighbours wait for.
+pub const PRUNE_MAX: u32 = 500;
+/// Payloads, checkpoints and results of one such step, in bytes, after which it stops short: the pages
+/// of a large text are freed one by one.
+pub const PRUNE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Most pairs of a queue and an ended status that one such step removes from.
+pub const PRUNE_LANES_MAX: usize = 100;
+
+/// For how many minutes what happened is kept minute by minute: a day, for a look at yesterday's peak.
+pub const SERIES_MINUTES_MAX: u32 = 24 * 60;
+/// Minutes of a series when none are asked for.
+pub const SERIES_MINUTES_DEFAULT: u32 = 60;
+/// Most queues that have a series of their own in one minute, the first that come; what the others do counts
+/// in the sum of all only. A queue per customer would make a row per customer and minute.
+pub const SERIES_QUEUES_MAX: usize = 100;
+/// Most queues, and most kinds, that one answer of the statistics lists.
+pub const STATS_NAMES_MAX: u32 = 1000;

@@ -6,6 +6,7 @@ use tokio_postgres::types::Type;
 
 use crate::error::Failure;
 use crate::rows::{get, int, small};
+use crate::series::Cells;
 use crate::session::{Param, Session};
 
 /// New tasks, in the order of their ids to be.
@@ -38,8 +39,18 @@ fn micros(at: Option<Timestamp>) -> Option<i64> {
     at.map(Timestamp::micros)
 }
 
+/// What the new tasks add to their minutes.
+macro_rules! tallied {
+    () => {
+        "tallied AS (INSERT INTO taskflow.series_deltas(tenant, queue, minute, cells, n) \
+         SELECT tenant, queue, created_at / 60000000, ARRAY[0], ARRAY[count(*)] FROM born \
+         GROUP BY tenant, queue, created_at / 60000000), "
+    };
+}
+
 /// Inserts, counts and tells in one statement, which is one commit where no transaction is open.
-const INSERT: &str = "WITH born AS (INSERT INTO taskflow.tasks(id, tenant, status, priority, queue, kind, \
+const INSERT: &str = concat!(
+    "WITH born AS (INSERT INTO taskflow.tasks(id, tenant, status, priority, queue, kind, \
      run_at, blocked_by, max_attempts, lease_seconds, timeout_seconds, deadline_at, expires_at, \
      retry, created_at, updated_at, version, unique_key, concurrency_key, depends_on, tags, \
      metadata, title, description, payload) \
@@ -52,12 +63,15 @@ const INSERT: &str = "WITH born AS (INSERT INTO taskflow.tasks(id, tenant, statu
      $21::text[]) WITH ORDINALITY AS new(tenant, priority, queue, kind, run_at, blocked_by, \
      max_attempts, lease_seconds, timeout_seconds, deadline_at, expires_at, retry, created_at, \
      unique_key, concurrency_key, depends_on, tags, metadata, title, description, payload, place) \
-     ORDER BY place RETURNING id), \
+     ORDER BY place RETURNING id, tenant, queue, created_at), ",
+    tallied!(),
+    "\
      counted AS (INSERT INTO taskflow.task_count_deltas(tenant, status, queue, kind, priority, n) \
      SELECT * FROM unnest($22::int8[], $23::int2[], $24::text[], $25::text[], $26::int2[], \
      $27::int8[])), \
      told AS MATERIALIZED (SELECT pg_notify('taskflow_ready', word) FROM unnest($28::text[]) word) \
-     SELECT id, (SELECT count(*) FROM told) FROM born";
+     SELECT id, (SELECT count(*) FROM told) FROM born"
+);
 
 impl<'a> Births<'a> {
     pub(crate) fn push(&mut self, tenant: TenantId, task: &'a Task) {
@@ -114,7 +128,9 @@ impl Births<'_> {
         let sql = INSERT
             .replace("SELECT nextval('taskflow.task_ids'), tenant, 0", "SELECT id, tenant, status")
             .replace("unnest($1::int8[],", "unnest($29::int8[], $30::int2[], $1::int8[],")
-            .replace("AS new(tenant,", "AS new(id, status, tenant,");
+            .replace("AS new(tenant,", "AS new(id, status, tenant,")
+            // They were created when they were, and somewhere else.
+            .replace(tallied!(), "");
         let nobody: &[String] = &[];
         let mut params = self.params(deltas, &nobody);
         params.push((&ids, Type::INT8_ARRAY));
@@ -182,20 +198,30 @@ impl<'a> Deltas<'a> {
         deltas
     }
 
-    pub(crate) async fn insert(&self, session: &Session) -> Result<(), Failure> {
-        if self.n.is_empty() {
+    /// Inserts them with what the transaction adds to the minutes: a row a queue and minute.
+    pub(crate) async fn insert(&self, session: &Session, cells: &Cells<'_>) -> Result<(), Failure> {
+        if self.n.is_empty() && cells.n.is_empty() {
             return Ok(());
         }
-        let sql = "INSERT INTO taskflow.task_count_deltas(tenant, status, queue, kind, priority, n) \
+        let sql = "WITH tallied AS (INSERT INTO taskflow.series_deltas(tenant, queue, minute, cells, n) \
+                   SELECT tenant, queue, minute, array_agg(cell), array_agg(n) \
+                   FROM unnest($7::int8[], $8::text[], $9::int4[], $10::int2[], $11::int8[]) \
+                   AS c(tenant, queue, minute, cell, n) GROUP BY tenant, queue, minute) \
+                   INSERT INTO taskflow.task_count_deltas(tenant, status, queue, kind, priority, n) \
                    SELECT * FROM unnest($1::int8[], $2::int2[], $3::text[], $4::text[], \
                    $5::int2[], $6::int8[])";
-        let params: [Param<'_>; 6] = [
+        let params: [Param<'_>; 11] = [
             (&self.tenant, Type::INT8_ARRAY),
             (&self.status, Type::INT2_ARRAY),
             (&self.queue, Type::TEXT_ARRAY),
             (&self.kind, Type::TEXT_ARRAY),
             (&self.priority, Type::INT2_ARRAY),
             (&self.n, Type::INT8_ARRAY),
+            (&cells.tenant, Type::INT8_ARRAY),
+            (&cells.queue, Type::TEXT_ARRAY),
+            (&cells.minute, Type::INT4_ARRAY),
+            (&cells.cell, Type::INT2_ARRAY),
+            (&cells.n, Type::INT8_ARRAY),
         ];
         session.query(sql, &params).await?;
         Ok(())

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
+use taskflow_core::series::{Minute, cells};
 use taskflow_core::{
     Attempt, Command, Kind, Priority, QueueName, State, Status, Step, Task, TaskId, TenantId,
     Timestamp, step,
@@ -17,6 +18,7 @@ use crate::lanes::Lanes;
 use crate::listen::told;
 use crate::queues;
 use crate::rows::{self, Hot, get, hot_columns};
+use crate::series::{Cells, Tallying};
 use crate::session::Session;
 
 /// Where tasks are counted together.
@@ -51,6 +53,8 @@ pub(crate) struct Desk<'a> {
     /// All that became ready: other nodes look at its queues, claims at its lanes.
     told: Vec<(TenantId, Ready)>,
     pub(crate) counts: Counting,
+    /// What happened to tasks, by minute.
+    tallied: Tallying,
     /// Tasks that were looked at and locked; none where there is no such task.
     seats: HashMap<TaskId, Option<Seat>>,
     history: BTreeMap<(TaskId, u32), Attempt>,
@@ -81,6 +85,7 @@ impl<'a> Desk<'a> {
             ready: BTreeMap::new(),
             told: Vec::new(),
             counts: BTreeMap::new(),
+            tallied: Tallying::new(),
             seats: HashMap::new(),
             history: BTreeMap::new(),
             children: HashMap::new(),
@@ -192,6 +197,11 @@ impl<'a> Desk<'a> {
         if was.status != is.status {
             self.count(old, was.status, -1);
             self.count(old, is.status, 1);
+            for cell in cells(was, is) {
+                let minute = Minute::of(is.updated_at);
+                let key = (self.tenant, old.queue.clone(), minute, cell);
+                *self.tallied.entry(key).or_insert(0) += 1;
+            }
         }
         let waited = was.status == Status::Pending && was.blocked_by == 0;
         let waits = is.status == Status::Pending && is.blocked_by == 0;
@@ -411,14 +421,15 @@ impl<'a> Desk<'a> {
     /// else is answered: a statement that has to be prepared first would come after it, outside.
     pub(crate) async fn commit(&mut self) -> Result<(), Failure> {
         let counts = std::mem::take(&mut self.counts);
+        let tallied = std::mem::take(&mut self.tallied);
         let told = std::mem::take(&mut self.told);
         let words = words(told.iter().map(|(tenant, ready)| (*tenant, ready)));
-        let deltas = Deltas::of(&counts);
+        let (deltas, minutes) = (Deltas::of(&counts), Cells::of(&tallied));
         let (states, history) = self.unwritten();
         tokio::try_join!(
             states.update(self.session),
             history.insert(self.session),
-            deltas.insert(self.session),
+            deltas.insert(self.session, &minutes),
             tell(self.session, &words),
         )?;
         drop((states, history));

@@ -15,6 +15,7 @@ use crate::error::{Failure, chain};
 use crate::gates::Gates;
 use crate::lanes::Lanes;
 use crate::rows::get;
+use crate::series;
 use crate::session::{Param, Session};
 
 /// How often it looks.
@@ -54,6 +55,8 @@ struct Round {
     whole: Option<Instant>,
     /// The last delta that the last fold took, and the one before.
     folded: [i64; 2],
+    /// The same of the minutes.
+    folded_minutes: [i64; 2],
 }
 
 /// Server processes of this node's own connections: what they tell, this node knows already.
@@ -112,6 +115,7 @@ impl Keeper {
     async fn keep(&self, session: &Session, round: &mut Round) -> Result<(), Failure> {
         let looked = self.look(session, round).await;
         let folded = fold(session, round).await;
+        let tallied = keep_minutes(session, round).await;
         let known = self.know_own(session).await;
         let gates = self.know_gates(session).await;
         let timed = match round.tick.is_multiple_of(CLOCK_TICKS) {
@@ -119,7 +123,7 @@ impl Keeper {
             false => Ok(()),
         };
         round.tick = round.tick.wrapping_add(1);
-        looked.and(folded).and(known).and(gates).and(timed)
+        looked.and(folded).and(tallied).and(known).and(gates).and(timed)
     }
 
     async fn know_own(&self, session: &Session) -> Result<(), Failure> {
@@ -157,6 +161,23 @@ async fn fold(session: &Session, round: &mut Round) -> Result<(), Failure> {
     let rows = session.query(FOLD, &params).await?;
     if let Some(last) = rows.first().map(|row| get::<Option<i64>>(row, 0)).transpose()?.flatten() {
         round.folded = [last.max(round.folded[0]), round.folded[0]];
+    }
+    Ok(())
+}
+
+/// Folds what was added to the minutes, and removes the old ones once in a while.
+async fn keep_minutes(session: &Session, round: &mut Round) -> Result<(), Failure> {
+    let whole = round.tick.is_multiple_of(FOLD_TICKS);
+    let from = if whole { 0 } else { round.folded_minutes[1] };
+    let params: [Param<'_>; 3] =
+        [(&from, Type::INT8), (&series::FOLD_MAX, Type::INT8), (&series::QUEUES_MAX, Type::INT8)];
+    let rows = session.query(series::FOLD, &params).await?;
+    let last = rows.first().map(|row| get::<Option<i64>>(row, 0)).transpose()?.flatten();
+    if let Some(last) = last {
+        round.folded_minutes = [last.max(round.folded_minutes[0]), round.folded_minutes[0]];
+    }
+    if whole {
+        series::forget(session).await?;
     }
     Ok(())
 }

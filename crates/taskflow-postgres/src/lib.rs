@@ -22,8 +22,11 @@ mod moving;
 mod options;
 mod orders;
 mod queues;
+mod retention;
 mod rows;
+mod series;
 mod session;
+mod stats;
 mod store;
 mod tasks;
 #[cfg(test)]

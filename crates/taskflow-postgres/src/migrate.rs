@@ -14,6 +14,7 @@ const STEPS: &[(&str, &str)] = &[
     ("V4__lists", include_str!("../migrations/0004_lists.sql")),
     ("V5__workers", include_str!("../migrations/0005_workers.sql")),
     ("V6__idempotency", include_str!("../migrations/0006_idempotency.sql")),
+    ("V7__stats", include_str!("../migrations/0007_stats.sql")),
 ];
 
 /// The newest schema that this program knows.

@@ -8,15 +8,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use taskflow_core::series::{Minute, Tally};
 use taskflow_core::{
-    Attempt, Clock, Fingerprint, KeyHash, NewTask, Queue, QueueName, QueuePatch, Task, TaskId,
-    TenantId, Timestamp,
+    Attempt, Clock, Fingerprint, KeyHash, NewTask, Queue, QueueName, QueuePatch, Retention, Task,
+    TaskId, TenantId, Timestamp,
 };
 use taskflow_store::batcher::{self, Batcher};
 use taskflow_store::{
     AllInserted, Answers, Counts, Deed, Delete, Deleted, Due, Edit, Edited, Expired, Found,
-    GateView, Health, Hints, IdempotencyStore, Inserted, ListStore, Once, Onced, Page, QueueSet,
-    QueueStore, QueueView, Store, StoreError, Sync, Synced, TaskStore, WorkStore, weight,
+    GateView, Health, Hints, IdempotencyStore, Inserted, ListStore, Narrow, Once, Onced, Overview,
+    Page, Pruned, QueueSet, QueueStore, QueueView, RetentionStore, StatsStore, Store, StoreError,
+    Sync, Synced, TaskStore, WorkStore, weight,
 };
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
@@ -32,7 +34,7 @@ use crate::options::{Options, PoolMode};
 use crate::orders::{Change, Changed, Changes, Insert, Inserts, What, Work, Works};
 use crate::rows::get;
 use crate::session::Session;
-use crate::{lists, migrate, queues, spawn, tasks, work, writer};
+use crate::{lists, migrate, queues, retention, spawn, stats, tasks, work, writer};
 
 /// The store on one PostgreSQL database. Dropping it carries out what waits and closes its connections.
 pub struct PostgresStore {
@@ -457,6 +459,19 @@ impl ListStore for PostgresStore {
 }
 
 #[async_trait]
+impl RetentionStore for PostgresStore {
+    async fn prune(
+        &self,
+        kept: &Retention,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Pruned, StoreError> {
+        // Once more after a lost connection is no harm: what is gone is not found again.
+        self.read(|session| async move { retention::prune(&session, kept, now, limit).await }).await
+    }
+}
+
+#[async_trait]
 impl IdempotencyStore for PostgresStore {
     async fn once(&self, scope: TenantId, once: Once, now: Timestamp) -> Result<Onced, StoreError> {
         let bytes = weight::of_deed(&once.deed);
@@ -487,6 +502,32 @@ impl IdempotencyStore for PostgresStore {
 
     async fn forget(&self, now: Timestamp, limit: u32) -> Result<u32, StoreError> {
         self.read(move |session| async move { idempotency::forget(&session, now, limit).await })
+            .await
+    }
+}
+
+#[async_trait]
+impl StatsStore for PostgresStore {
+    async fn overview(
+        &self,
+        scope: TenantId,
+        narrow: Narrow,
+        limit: u32,
+    ) -> Result<Overview, StoreError> {
+        let narrow = &narrow;
+        self.read(|session| async move { stats::overview(&session, scope, narrow, limit).await })
+            .await
+    }
+
+    async fn series(
+        &self,
+        scope: TenantId,
+        queue: Option<QueueName>,
+        first: Minute,
+        last: Minute,
+    ) -> Result<Vec<(Minute, Tally)>, StoreError> {
+        let queue = queue.as_ref();
+        self.read(|session| async move { stats::series(&session, scope, queue, first, last).await })
             .await
     }
 }

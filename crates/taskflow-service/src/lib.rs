@@ -15,6 +15,7 @@ pub mod many;
 pub mod queues;
 pub mod readiness;
 mod roll;
+pub mod stats;
 pub mod tasks;
 pub mod work;
 pub mod worker;
@@ -23,7 +24,7 @@ pub mod workers;
 use std::sync::Arc;
 use std::time::Duration;
 
-use taskflow_core::Clock;
+use taskflow_core::{Clock, Retention};
 use taskflow_store::Store;
 
 pub use actor::Actor;
@@ -34,7 +35,7 @@ pub use roll::Caller;
 pub mod words {
     pub use taskflow_store::{
         Claimed, Counts, Delete, Edit, Extend, Extended, Filter, FinishTask, Finished, Health,
-        Inserted, Kinds, Page, QueueView, Receipt, Synced,
+        Inserted, Kinds, Narrow, Overview, Page, QueueView, Receipt, Synced,
     };
     pub use taskflow_store::{Held, Takes, Worker};
 }
@@ -54,6 +55,8 @@ pub struct Services {
     pub workers: workers::Workers,
     /// Requests with a key.
     pub onces: idempotency::Onces,
+    /// How many tasks there are and what happened to them.
+    pub stats: stats::Stats,
     /// Whether this process can do its work.
     pub probe: readiness::Probe,
     /// Wake-ups.
@@ -61,6 +64,7 @@ pub struct Services {
     /// The clock that everything here asks.
     pub clock: Arc<dyn Clock>,
     store: Arc<dyn Store>,
+    retention: Retention,
 }
 
 impl Services {
@@ -94,21 +98,30 @@ impl Services {
                 Arc::clone(&clock),
                 Arc::clone(&bus),
             ),
+            stats: stats::Stats::new(Arc::clone(&store), Arc::clone(&clock)),
             probe: readiness::Probe::new(Arc::clone(&store), Arc::clone(&clock)),
             bus,
             clock,
             store,
+            retention: Retention::default(),
         }
+    }
+
+    /// The same, where ended tasks are kept for so long; without it they are kept for ever.
+    #[must_use]
+    pub fn retaining(self, retention: Retention) -> Self {
+        Self { retention, ..self }
     }
 
     /// The background duties of these services.
     pub fn duties(&self) -> Vec<Box<dyn duties::Duty>> {
         let store = || Arc::clone(&self.store);
-        let duties: [Box<dyn duties::Duty>; 4] = [
+        let duties: [Box<dyn duties::Duty>; 5] = [
             Box::new(duties::reaper::Reaper::new(store(), Arc::clone(&self.bus))),
             Box::new(duties::herald::Herald::new(store(), Arc::clone(&self.bus))),
             Box::new(duties::workers::Roster::new(store(), Arc::clone(&self.bus))),
             Box::new(duties::idempotency::Forgetter::new(store())),
+            Box::new(duties::janitor::Janitor::new(store(), self.retention.clone())),
         ];
         let watched = |duty| {
             let pulse = self.probe.pulse.clone();

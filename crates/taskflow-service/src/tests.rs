@@ -11,6 +11,7 @@ mod duties;
 mod grants;
 mod herald;
 mod idempotency;
+mod janitor;
 mod line;
 mod many;
 mod readiness;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rusqlite::{Connection, Error, OptionalExtension, params};
 use taskflow_core::limits::ATTEMPTS_KEPT;
+use taskflow_core::series::{Minute, cells};
 use taskflow_core::{Attempt, Command, QueueName, Status, Step, TaskId, TenantId, Timestamp, step};
 use taskflow_store::Ready;
 
@@ -65,6 +66,8 @@ impl Act<'_> {
         if was.status != is.status {
             self.memory.count(self.lane(old, was.status), -1);
             self.memory.count(self.lane(old, is.status), 1);
+            let minute = Minute::of(is.updated_at);
+            self.memory.series.note(self.tenant, &old.queue, minute, cells(was, is));
         }
         let waited = was.status == Status::Pending && was.blocked_by == 0;
         let waits = is.status == Status::Pending && is.blocked_by == 0;

@@ -38,6 +38,13 @@ fn write(path: &Path, first: &[(&str, &str)]) -> Result<Connection, OpenError> {
     // Before anything is changed: a file of another program stays as it is.
     check_owner(&connection, path)?;
     check_whole(&connection, path)?;
+    let pages: i64 = connection
+        .pragma_query_value(None, "page_count", |row| row.get(0))
+        .map_err(|error| unreadable(error, path))?;
+    if pages == 0 {
+        // Free pages can be given back. Later it is of no effect, and yet it would write to the file.
+        set(&connection, &[("auto_vacuum", "INCREMENTAL")], path)?;
+    }
     let pragmas = [
         ("journal_mode", "WAL"),
         ("synchronous", "FULL"),

@@ -43,6 +43,7 @@ pub(crate) fn once(
         // None of the acts above says this.
         Said::Expired(_)
         | Said::QueueSet(_)
+        | Said::Pruned(_)
         | Said::Workers(_)
         | Said::Onced(_)
         | Said::Forgot(_)

@@ -1,5 +1,5 @@
-//! The thread beside the writer: checkpoints the WAL off the writer's path and notices what other
-//! processes wrote. It changes no task.
+//! The thread beside the writer: checkpoints the WAL off the writer's path, notices what other
+//! processes wrote and when the file holds many free pages. It changes no task.
 
 use std::path::PathBuf;
 use std::sync::Weak;
@@ -11,9 +11,9 @@ use rusqlite::Connection;
 use taskflow_core::{TenantId, Timestamp};
 use taskflow_store::batcher::Batcher;
 
-use crate::connect;
 use crate::error::OpenError;
 use crate::writer::{Order, Said, What};
+use crate::{connect, shrink};
 
 /// How often it looks: what a task from another process waits at most for its wake-up. Reading the
 /// counter costs some microseconds.
@@ -48,6 +48,10 @@ fn run(
     stop: &Receiver<()>,
     writer: &Weak<Batcher<Order, Said>>,
 ) {
+    let shrinks = shrink::can(connection).unwrap_or_else(|error| {
+        tracing::warn!(error = %error, "the file does not say whether it can shrink");
+        false
+    });
     while matches!(stop.recv_timeout(LOOK), Err(RecvTimeoutError::Timeout)) {
         let version = version(connection);
         if version != seen {
@@ -56,6 +60,9 @@ fn run(
             // When the queue is full the writer is about to look by itself.
             post(&writer, What::Look);
             keep_short(connection, &writer);
+            if shrinks {
+                keep_small(connection, &writer);
+            }
         }
     }
 }
@@ -78,6 +85,16 @@ pub(crate) fn keep_short(connection: &Connection, writer: &Batcher<Order, Said>)
         // The second copies what was written during the first.
         checkpoint(connection, "PASSIVE");
         post(writer, What::Checkpoint);
+    }
+}
+
+/// Asks the writer to give a few free pages back when there are many. Its commit is the next thing
+/// that is noticed here, so it goes on until few are left.
+fn keep_small(connection: &Connection, writer: &Batcher<Order, Said>) {
+    match shrink::next(connection) {
+        Ok(Some(pages)) => post(writer, What::Shrink(pages)),
+        Ok(None) => {}
+        Err(error) => tracing::debug!(error = %error, "the free pages were not counted"),
     }
 }
 

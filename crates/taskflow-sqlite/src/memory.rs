@@ -7,6 +7,7 @@ use rusqlite::{Connection, Error, params};
 use taskflow_core::{Kind, Priority, QueueName, Status, TenantId};
 
 use crate::gates::Gates;
+use crate::series::Series;
 
 /// Where tasks are counted together.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +32,8 @@ pub(crate) struct Memory {
     pub(crate) waits: bool,
     /// Queues that are paused or limited.
     pub(crate) gates: Gates,
+    /// What happened in the present minutes.
+    pub(crate) series: Series,
 }
 
 impl Memory {
@@ -103,20 +106,22 @@ impl Memory {
     pub(crate) fn keep(&mut self) {
         self.dirty.extend(self.undo.drain(..).map(|(lane, _)| lane));
         self.gates.keep();
+        self.series.keep();
     }
 
     /// The command failed: its counts go.
     pub(crate) fn undo(&mut self) {
-        self.undo_to((0, 0));
+        self.undo_to((0, 0, 0));
     }
 
     /// How much the command has counted so far, for `undo_to`.
-    pub(crate) fn mark(&self) -> (usize, usize) {
-        (self.undo.len(), self.gates.mark())
+    pub(crate) fn mark(&self) -> (usize, usize, usize) {
+        (self.undo.len(), self.gates.mark(), self.series.mark())
     }
 
     /// Takes back what the command counted since `mark`.
-    pub(crate) fn undo_to(&mut self, (counts, gates): (usize, usize)) {
+    pub(crate) fn undo_to(&mut self, (counts, gates, noted): (usize, usize, usize)) {
+        self.series.undo_to(noted);
         for (lane, by) in self.undo.split_off(counts) {
             *self.counts.entry(lane).or_insert(0) -= by;
         }
@@ -138,7 +143,7 @@ impl Memory {
                 self.counts.remove(&lane);
             }
         }
-        Ok(())
+        self.series.write(connection)
     }
 }
 
@@ -167,14 +172,19 @@ fn write_count(connection: &Connection, lane: &Lane, n: i64) -> Result<(), Error
 
 /// Maps a row of `tenant, status, queue, kind, priority`.
 pub(crate) fn lane(row: &rusqlite::Row<'_>) -> Result<Lane, Error> {
+    lane_at(row, 0)
+}
+
+/// The same from a later column on.
+pub(crate) fn lane_at(row: &rusqlite::Row<'_>, first: usize) -> Result<Lane, Error> {
     let bad = |column: usize| {
         Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, "not a lane".into())
     };
     Ok(Lane {
-        tenant: TenantId(row.get(0)?),
-        status: Status::from_number(row.get(1)?).ok_or_else(|| bad(1))?,
-        queue: QueueName::parse(row.get_ref(2)?.as_str()?).map_err(|_| bad(2))?,
-        kind: Kind::parse(row.get_ref(3)?.as_str()?).map_err(|_| bad(3))?,
-        priority: Priority::from_number(row.get(4)?).ok_or_else(|| bad(4))?,
+        tenant: TenantId(row.get(first)?),
+        status: Status::from_number(row.get(first + 1)?).ok_or_else(|| bad(first + 1))?,
+        queue: QueueName::parse(row.get_ref(first + 2)?.as_str()?).map_err(|_| bad(first + 2))?,
+        kind: Kind::parse(row.get_ref(first + 3)?.as_str()?).map_err(|_| bad(first + 3))?,
+        priority: Priority::from_number(row.get(first + 4)?).ok_or_else(|| bad(first + 4))?,
     })
 }

@@ -18,6 +18,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("../migrations/0004_lists.sql")),
     M::up(include_str!("../migrations/0005_workers.sql")),
     M::up(include_str!("../migrations/0006_idempotency.sql")),
+    M::up(include_str!("../migrations/0007_stats.sql")),
 ];
 
 /// The newest schema that this program knows.

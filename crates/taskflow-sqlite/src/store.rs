@@ -6,22 +6,26 @@ use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use taskflow_core::series::{Minute, Tally};
 use taskflow_core::{
-    Attempt, Fingerprint, KeyHash, NewTask, Queue, QueueName, QueuePatch, Task, TaskId, TenantId,
-    Timestamp,
+    Attempt, Fingerprint, KeyHash, NewTask, Queue, QueueName, QueuePatch, Retention, Task, TaskId,
+    TenantId, Timestamp,
 };
 use taskflow_store::batcher::Batcher;
 use taskflow_store::{
     AllInserted, Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Found, GateView,
-    Health, Hints, IdempotencyStore, Inserted, ListStore, Once, Onced, Page, QueueSet, QueueStore,
-    QueueView, Store, StoreError, Sync, Synced, TaskStore, WorkStore, weight,
+    Health, Hints, IdempotencyStore, Inserted, ListStore, Narrow, Once, Onced, Overview, Page,
+    Pruned, QueueSet, QueueStore, QueueView, RetentionStore, StatsStore, Store, StoreError, Sync,
+    Synced, TaskStore, WorkStore, weight,
 };
 use tokio::sync::watch;
 
 use crate::error::OpenError;
 use crate::readers::{READERS, Readers};
 use crate::writer::{Order, Said, What};
-use crate::{connect, idempotency, keeper, lists, migrate, queues, tasks, work, writer};
+use crate::{
+    connect, idempotency, keeper, lists, migrate, queues, retention, stats, tasks, work, writer,
+};
 
 /// The store on one SQLite file. Dropping it carries out what waits, checkpoints and closes the file.
 #[derive(Debug)]
@@ -322,6 +326,50 @@ impl IdempotencyStore for SqliteStore {
             Said::Forgot(removed) => Ok(removed),
             _ => mixed_up(),
         }
+    }
+}
+
+#[async_trait]
+impl RetentionStore for SqliteStore {
+    async fn prune(
+        &self,
+        kept: &Retention,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Pruned, StoreError> {
+        let wanted = kept.clone();
+        let look = move |connection: &_| retention::over(connection, &wanted, now);
+        let over = self.duties.read(look).await?;
+        if over.is_empty() || limit == 0 {
+            return Ok(Pruned { deleted: 0, more: !over.is_empty() });
+        }
+        let what = What::Prune(over, limit);
+        match self.order(TenantId::DEFAULT, now, what, weight::TASK_BYTES).await? {
+            Said::Pruned(pruned) => Ok(pruned),
+            _ => mixed_up(),
+        }
+    }
+}
+
+#[async_trait]
+impl StatsStore for SqliteStore {
+    async fn overview(
+        &self,
+        scope: TenantId,
+        narrow: Narrow,
+        limit: u32,
+    ) -> Result<Overview, StoreError> {
+        self.readers.read(move |c| stats::overview(c, scope, &narrow, limit)).await
+    }
+
+    async fn series(
+        &self,
+        scope: TenantId,
+        queue: Option<QueueName>,
+        first: Minute,
+        last: Minute,
+    ) -> Result<Vec<(Minute, Tally)>, StoreError> {
+        self.readers.read(move |c| stats::series(c, scope, queue.as_ref(), first, last)).await
     }
 }
 

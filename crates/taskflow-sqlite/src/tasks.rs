@@ -1,6 +1,7 @@
 //! The room of tasks: SQL of insert, edit, delete and the reads.
 
 use rusqlite::{Connection, Error, OptionalExtension, params};
+use taskflow_core::series::{Counter, Minute};
 use taskflow_core::task::{OnConflict, UniqueKey};
 use taskflow_core::{
     Attempt, Command, Json, NewTask, Plan, Priority, Status, Step, Task, TaskId, TenantId,
@@ -68,6 +69,8 @@ impl Act<'_> {
         }
         let hot = Hot::of(&task);
         self.memory.count(self.lane(&hot, Status::Pending), 1);
+        let created = std::iter::once(Counter::Created.cell());
+        self.memory.series.note(self.tenant, &hot.queue, Minute::of(self.now), created);
         if blocked == 0 {
             self.tell(&hot, task.state.run_at);
         }

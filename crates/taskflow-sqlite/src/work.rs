@@ -188,7 +188,7 @@ impl Act<'_> {
             && self.memory.gates.is_guard_turn(self.tenant, &task.queue)
             && !hand.is_full()
         {
-            let Some(oldest) = self.oldest(&task, lanes)? else { break };
+            let Some(oldest) = self.oldest_like(&task, lanes)? else { break };
             let Some(oldest) = self.waiting_task(oldest)? else { break };
             let before = (hand.claimed.len(), hand.ended);
             self.hand_out(oldest, claim, hand)?;
@@ -219,7 +219,7 @@ impl Act<'_> {
 
     /// The oldest ready task of a task's queue that the claim takes, whatever its priority; none when
     /// that queue has but one priority.
-    fn oldest(&self, of: &Task, lanes: &[Lane]) -> Result<Option<i64>, Error> {
+    fn oldest_like(&self, of: &Task, lanes: &[Lane]) -> Result<Option<i64>, Error> {
         let lanes: Vec<&Lane> = lanes.iter().filter(|lane| lane.queue == of.queue).collect();
         if lanes.iter().all(|lane| lane.priority == of.priority) {
             return Ok(None);

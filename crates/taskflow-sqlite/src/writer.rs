@@ -11,15 +11,16 @@ use rusqlite::{Connection, Error};
 use taskflow_core::{NewTask, QueueName, QueuePatch, TenantId, Timestamp};
 use taskflow_store::batcher::{self, Batcher, Batches, Reply, Waiting};
 use taskflow_store::{
-    Answers, Delete, Deleted, Edit, Edited, Expired, Inserted, Once, Onced, QueueSet, StoreError,
-    Sync, Synced,
+    Answers, Delete, Deleted, Edit, Edited, Expired, Inserted, Once, Onced, Pruned, QueueSet,
+    StoreError, Sync, Synced,
 };
 use tokio::sync::watch;
 
 use crate::act::Act;
 use crate::memory::Memory;
+use crate::retention::Over;
 use crate::workers::{self, Told};
-use crate::{connect, error, idempotency, keeper};
+use crate::{connect, error, idempotency, keeper, shrink};
 
 /// A command with its scope.
 #[derive(Debug)]
@@ -45,10 +46,14 @@ pub(crate) enum What {
     Once(Box<Once>),
     /// Removes so many keys that do not last any more.
     Forget(u32),
+    /// Where a look found ended tasks that may go, and how many go at most.
+    Prune(Vec<Over>, u32),
     /// Looks whether another process wrote.
     Look,
     /// Copies the rest of the WAL after this commit, so that the next one starts it anew.
     Checkpoint,
+    /// Gives so many free pages back.
+    Shrink(u32),
 }
 
 /// What it answers.
@@ -65,6 +70,7 @@ pub(crate) enum Said {
     Workers(workers::Told),
     Onced(Onced),
     Forgot(u32),
+    Pruned(Pruned),
     Looked,
 }
 
@@ -402,6 +408,11 @@ pub(crate) fn perform(
                 answers.ready = act.told()?;
             }
             Said::Workers(told)
+        }
+        What::Prune(over, limit) => Said::Pruned(act.prune(&over, limit)?),
+        What::Shrink(pages) => {
+            shrink::shrink(connection, pages)?;
+            Said::Looked
         }
         What::Look | What::Checkpoint | What::Once(_) | What::Forget(_) => Said::Looked,
     })

@@ -3,7 +3,10 @@
 
 use crate::{Kinds, Takes};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt::Write;
 use taskflow_core::queue::{Defaults, Keep, RateLimit, Settings};
+use taskflow_core::series::Cell;
 use taskflow_core::{Kind, Priority, QueueName, RetryPolicy, Strategy, TaskId};
 
 /// A retry policy as a row keeps it; none stands for the default of schema 1, which never changes.
@@ -182,4 +185,25 @@ pub fn takes_from(text: &str) -> Option<Takes> {
         None => Kinds::AllButBuiltIn,
     };
     Some(Takes { queues, kinds })
+}
+
+/// The text that the cells of a minute keep: `0:12,1:3`.
+pub fn cells_text(cells: &BTreeMap<Cell, u64>) -> String {
+    let mut text = String::with_capacity(cells.len() * 8);
+    for (cell, n) in cells {
+        let comma = if text.is_empty() { "" } else { "," };
+        write!(text, "{comma}{cell}:{n}").expect("a String takes any text");
+    }
+    text
+}
+
+/// The cells of a kept text; none when it is not a list of them.
+pub fn cells_from(text: &str) -> Option<BTreeMap<Cell, u64>> {
+    let pairs = text.split(',').filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| {
+            let (cell, n) = pair.split_once(':')?;
+            Some((cell.parse().ok()?, n.parse().ok()?))
+        })
+        .collect()
 }

@@ -30,6 +30,8 @@ pub mod model;
 pub mod moving;
 mod page;
 mod queues;
+mod retention;
+mod stats;
 mod tasks;
 pub mod weight;
 mod work;
@@ -44,6 +46,8 @@ pub use idempotency::{Deed, Done, IdempotencyStore, Once, Onced, Render};
 pub use lists::{Found, ListStore};
 pub use page::{Filter, Page};
 pub use queues::{GateView, QueueSet, QueueStore, QueueView};
+pub use retention::{Pruned, RetentionStore};
+pub use stats::{Narrow, Overview, StatsStore};
 pub use tasks::{AllInserted, Counts, Delete, Deleted, Edit, Edited, Inserted, TaskStore};
 pub use work::{
     Claim, Claimed, Due, Expired, Extend, Extended, FinishTask, Finished, Kinds, Receipt, Sync,
@@ -54,7 +58,14 @@ pub use workers::{Drain, Held, Holding, Sighting, Takes, Which, Worker, WorkerSt
 /// Everything that TaskFlow asks of a database.
 #[async_trait]
 pub trait Store:
-    TaskStore + ListStore + WorkStore + WorkerStore + QueueStore + IdempotencyStore
+    TaskStore
+    + ListStore
+    + WorkStore
+    + WorkerStore
+    + QueueStore
+    + IdempotencyStore
+    + RetentionStore
+    + StatsStore
 {
     /// Asks the database whether it answers, and its schema.
     async fn health(&self) -> Result<Health, StoreError>;

@@ -93,7 +93,8 @@ pub async fn movers(from: &str, to: &str) -> anyhow::Result<(Box<dyn MoveFrom>, 
 /// The use cases on a database, with the system's dice.
 pub fn services(config: &Config, opened: Opened) -> Services {
     let ids = Arc::new(SystemIds);
-    let services = Services::new(opened.store, opened.clock, ids, config.worker.poll_interval);
+    let services = Services::new(opened.store, opened.clock, ids, config.worker.poll_interval)
+        .retaining(config.retention.retention());
     services.workers.call_node(node_name());
     services
 }

@@ -12,6 +12,7 @@ mod openapi;
 mod options;
 mod pages;
 mod queues;
+mod stats;
 mod tasks;
 mod work;
 mod workers;

@@ -11,7 +11,8 @@ use super::url;
 use crate::lists::{self, Walk as ListWalk};
 use crate::options::{Options, PoolMode};
 use crate::{
-    columns, connect, desk, gates, idempotency, keyed, lanes, migrate, queues, tasks, work, workers,
+    columns, connect, desk, gates, idempotency, keyed, lanes, migrate, queues, retention, tasks,
+    work, workers,
 };
 
 /// A statement, the types of its parameters, values for them, and the indexes it may walk.
@@ -159,6 +160,14 @@ fn short_walks() -> Vec<Walk> {
             "1,'q','k',5,5,5,10",
             &["tasks_ready"],
         ),
+        walk("ended", retention::OLDEST, "", "", &["tasks_ended"]),
+        walk(
+            "prune",
+            retention::PRUNE,
+            "text[],int2[],int8[],int8,int8",
+            "'{q1}','{2}','{5}',10,1000",
+            &["tasks_ended", "waits_pkey", "tasks_id", "attempts_pkey"],
+        ),
     ]
 }
 
@@ -185,9 +194,13 @@ fn read_by(plan: &str) -> BTreeSet<String> {
 
 async fn plan(client: &Client, walk: &Walk) -> String {
     let Walk { name, sql, types, values, .. } = walk;
-    let prepare = format!("DEALLOCATE ALL; PREPARE walk({types}) AS {sql}");
+    let (types, values) = match types.is_empty() {
+        true => (String::new(), String::new()),
+        false => (format!("({types})"), format!("({values})")),
+    };
+    let prepare = format!("DEALLOCATE ALL; PREPARE walk{types} AS {sql}");
     client.batch_execute(&prepare).await.unwrap_or_else(|error| panic!("{name}: {error:?}"));
-    let rows = client.simple_query(&format!("EXPLAIN EXECUTE walk({values})")).await.expect(name);
+    let rows = client.simple_query(&format!("EXPLAIN EXECUTE walk{values}")).await.expect(name);
     let mut lines = Vec::new();
     for row in rows {
         if let tokio_postgres::SimpleQueryMessage::Row(row) = row {
@@ -209,7 +222,8 @@ async fn fill(client: &Client, from: u32, to: u32, ended: bool) {
     );
     if ended {
         sql += "UPDATE taskflow.tasks SET status = 1, lease_until = run_at WHERE status = 0;\
-                UPDATE taskflow.tasks SET status = 2, lease_until = NULL WHERE status = 1;";
+                UPDATE taskflow.tasks SET status = 2, lease_until = NULL, ended_at = run_at \
+                WHERE status = 1;";
     }
     client.batch_execute(&sql).await.expect("fills");
 }

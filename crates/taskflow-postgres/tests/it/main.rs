@@ -9,6 +9,7 @@ mod databases;
 mod enqueue;
 mod keys;
 mod limits;
+mod series;
 mod tls;
 
 use databases::Databases;

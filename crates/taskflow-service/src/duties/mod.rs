@@ -3,6 +3,7 @@
 
 pub mod herald;
 pub mod idempotency;
+pub mod janitor;
 pub mod reaper;
 pub mod workers;
 

@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use taskflow_core::series::{Minute, Tally};
 use taskflow_core::{
-    Attempt, Fingerprint, KeyHash, NewTask, Queue, QueueName, QueuePatch, Task, TaskId, TenantId,
-    Timestamp, WorkerName,
+    Attempt, Fingerprint, KeyHash, NewTask, Queue, QueueName, QueuePatch, Retention, Task, TaskId,
+    TenantId, Timestamp, WorkerName,
 };
 use taskflow_store::{
     AllInserted, Answers, Counts, Delete, Deleted, Drain, Due, Edit, Edited, Expired, Found,
-    GateView, Health, Hints, Holding, IdempotencyStore, Inserted, ListStore, Once, Onced, Page,
-    QueueSet, QueueStore, QueueView, Sighting, Store, StoreError, Sync, Synced, TaskStore, Which,
-    WorkStore, Worker, WorkerStore,
+    GateView, Health, Hints, Holding, IdempotencyStore, Inserted, ListStore, Narrow, Once, Onced,
+    Overview, Page, Pruned, QueueSet, QueueStore, QueueView, RetentionStore, Sighting, StatsStore,
+    Store, StoreError, Sync, Synced, TaskStore, Which, WorkStore, Worker, WorkerStore,
 };
 use tokio::sync::watch;
 
@@ -282,6 +283,18 @@ impl ListStore for Steered {
 }
 
 #[async_trait]
+impl RetentionStore for Steered {
+    async fn prune(
+        &self,
+        retention: &Retention,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Pruned, StoreError> {
+        self.inner.prune(retention, now, limit).await
+    }
+}
+
+#[async_trait]
 impl WorkerStore for Steered {
     async fn see(&self, scope: TenantId, batch: Vec<Sighting>) -> Result<(), StoreError> {
         self.sights.fetch_add(1, SeqCst);
@@ -353,6 +366,28 @@ impl IdempotencyStore for Steered {
 
     async fn forget(&self, now: Timestamp, limit: u32) -> Result<u32, StoreError> {
         self.inner.forget(now, limit).await
+    }
+}
+
+#[async_trait]
+impl StatsStore for Steered {
+    async fn overview(
+        &self,
+        scope: TenantId,
+        narrow: Narrow,
+        limit: u32,
+    ) -> Result<Overview, StoreError> {
+        self.inner.overview(scope, narrow, limit).await
+    }
+
+    async fn series(
+        &self,
+        scope: TenantId,
+        queue: Option<QueueName>,
+        first: Minute,
+        last: Minute,
+    ) -> Result<Vec<(Minute, Tally)>, StoreError> {
+        self.inner.series(scope, queue, first, last).await
     }
 }
 

@@ -10,6 +10,8 @@ use taskflow_store::Store;
 use taskflow_store::conformance::Harness;
 
 mod files;
+mod older;
+mod shrinking;
 mod upgrades;
 
 /// Keeps the folder of each open store, by the address of the store.

@@ -13,7 +13,9 @@ pub mod isolation;
 pub mod lists;
 pub mod queues;
 pub mod random;
+pub mod retention;
 pub mod stage;
+pub mod stats;
 pub mod tasks;
 pub mod time;
 pub mod unique;
@@ -226,6 +228,39 @@ macro_rules! conformance {
             }
             random {
                 random_commands_match_the_model
+            }
+            retention {
+                ended_tasks_are_removed_when_their_time_is_over
+                what_is_kept_for_ever_stays
+                each_status_has_its_own_period
+                a_queue_may_say_otherwise
+                a_queue_may_have_a_period_where_the_others_keep_everything
+                the_oldest_go_first_and_a_step_stops_at_its_limit
+                heavy_tasks_are_removed_a_few_at_a_time
+                steps_go_on_until_nothing_is_left
+                a_removed_task_takes_its_history_along
+                counts_stay_exact_while_tasks_are_removed
+                ids_are_never_used_again_after_a_removal
+                a_retried_task_is_not_removed
+                a_parent_goes_when_its_children_wait_no_more
+                tasks_of_every_tenant_are_removed
+                of_many_removals_at_once_each_task_goes_with_one
+            }
+            stats {
+                an_empty_store_has_nothing_to_tell
+                an_overview_counts_by_queue_and_by_kind
+                an_overview_follows_every_change
+                an_overview_may_be_narrowed
+                an_overview_goes_on_after_a_name
+                a_series_counts_what_happens_minute_by_minute
+                a_series_tells_failed_attempts_from_failed_tasks
+                a_series_counts_what_people_and_time_do
+                a_series_tells_how_long_tasks_waited_and_ran
+                a_series_of_one_queue_tells_nothing_of_another
+                a_series_goes_from_minute_to_minute
+                a_series_forgets_what_was_undone
+                a_series_is_there_after_reopening
+                each_tenant_has_its_own_statistics
             }
         }
     };

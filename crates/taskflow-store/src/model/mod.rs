@@ -5,6 +5,8 @@
 mod idempotency;
 mod lists;
 mod queues;
+mod retention;
+mod stats;
 mod tasks;
 mod work;
 mod workers;
@@ -12,6 +14,7 @@ mod workers;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
+use taskflow_core::series::{self, Cell, Minute, Tally};
 use taskflow_core::{
     Attempt, Command, Illegal, KeyHash, Queue, QueueName, RateWindow, Status, Step, Task, TaskId,
     TenantId, Timestamp, WorkerName, step as core_step,
@@ -95,6 +98,8 @@ struct Tables {
     starts: BTreeMap<(TenantId, QueueName), u64>,
     workers: BTreeMap<(TenantId, WorkerName), Worker>,
     kept: BTreeMap<(TenantId, KeyHash), idempotency::Kept>,
+    /// What happened, by tenant and minute; none is every queue.
+    series: BTreeMap<(TenantId, Option<QueueName>, Minute), Tally>,
 }
 
 #[derive(Debug, Clone)]
@@ -159,9 +164,13 @@ impl Tables {
     /// Writes a step of one task; the task and its end when it ended by it.
     fn put(&mut self, id: TaskId, step: &Step) -> Option<(TaskId, Status)> {
         let row = self.rows.get_mut(&id).expect("the caller found the task");
-        let was = std::mem::replace(&mut row.task.state, step.state.clone()).status;
+        let was = std::mem::replace(&mut row.task.state, step.state.clone());
+        let (tenant, queue) = (row.tenant, row.task.queue.clone());
+        let cells: Vec<Cell> = series::cells(&was, &step.state).collect();
+        let was = was.status;
         row.history.extend(step.closed.clone());
         let (is, blocked_by) = (step.state.status, step.state.blocked_by);
+        self.tally(tenant, &queue, step.state.updated_at, &cells);
         if is.is_ended() || blocked_by == 0 {
             self.leave(id);
         }

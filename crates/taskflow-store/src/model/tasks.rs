@@ -1,6 +1,7 @@
 //! The model's room of tasks: insert, read, edit, delete, count.
 
 use async_trait::async_trait;
+use taskflow_core::series::Counter;
 use taskflow_core::task::OnConflict;
 use taskflow_core::{
     Attempt, Command, NewTask, Plan, QueueName, Status, Task, TaskId, TenantId, Timestamp,
@@ -90,6 +91,7 @@ impl Tables {
         let id = self.next_id();
         let task = Task::born(id, new, blocked_by, now);
         self.edges.extend(parents.into_iter().map(|parent| (parent, id)));
+        self.tally(scope, &task.queue, now, &[Counter::Created.cell()]);
         self.rows.insert(id, Row { tenant: scope, task: task.clone(), history: Vec::new() });
         task
     }

@@ -2,7 +2,7 @@
 
 const LIST: &str = include_str!("../../src/conformance/mod.rs");
 
-const ROOMS: [(&str, &str); 14] = [
+const ROOMS: [(&str, &str); 16] = [
     ("bulk", include_str!("../../src/conformance/bulk.rs")),
     ("claims", include_str!("../../src/conformance/claims.rs")),
     ("dependencies", include_str!("../../src/conformance/dependencies.rs")),
@@ -12,6 +12,8 @@ const ROOMS: [(&str, &str); 14] = [
     ("lists", include_str!("../../src/conformance/lists.rs")),
     ("queues", include_str!("../../src/conformance/queues.rs")),
     ("random", include_str!("../../src/conformance/random/mod.rs")),
+    ("retention", include_str!("../../src/conformance/retention.rs")),
+    ("stats", include_str!("../../src/conformance/stats.rs")),
     ("tasks", include_str!("../../src/conformance/tasks.rs")),
     ("time", include_str!("../../src/conformance/time.rs")),
     ("unique", include_str!("../../src/conformance/unique.rs")),

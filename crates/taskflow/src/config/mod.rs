@@ -19,6 +19,7 @@ pub mod http;
 pub mod log;
 mod nearest;
 mod reader;
+pub mod retention;
 pub mod secret;
 pub mod settings;
 pub mod sources;
@@ -33,6 +34,7 @@ pub use fault::{ConfigFault, Faults};
 pub use http::{CorsOrigins, HttpConfig};
 pub use log::{LogConfig, LogFormat};
 pub use reader::Effective;
+pub use retention::RetentionConfig;
 pub use secret::Secret;
 pub use sources::{Source, Sources};
 pub use worker::WorkerConfig;
@@ -48,6 +50,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// The database.
     pub database: DatabaseConfig,
+    /// How long ended tasks are kept.
+    pub retention: RetentionConfig,
     /// Who may ask.
     pub auth: AuthConfig,
     /// The built-in worker.
@@ -69,6 +73,7 @@ impl Config {
         let api = ApiConfig::read(&mut reader);
         let http = HttpConfig::read(&mut reader);
         let database = DatabaseConfig::read(&mut reader);
+        let retention = RetentionConfig::read(&mut reader);
         let auth = AuthConfig::read(&mut reader);
         let worker = WorkerConfig::read(&mut reader);
         let log = LogConfig::read(&mut reader);
@@ -81,11 +86,17 @@ impl Config {
             _ => text.to_owned(),
         });
         let (faults, warnings) = reader.finish();
-        match (api, http, database, auth, worker, log) {
-            (Some(api), Some(http), Some(database), Some(auth), Some(worker), Some(log))
-                if faults.is_empty() =>
-            {
-                Ok(Self { api, http, database, auth, worker, log, effective, warnings })
+        match (api, http, database, retention, auth, worker, log) {
+            (
+                Some(api),
+                Some(http),
+                Some(database),
+                Some(retention),
+                Some(auth),
+                Some(worker),
+                Some(log),
+            ) if faults.is_empty() => {
+                Ok(Self { api, http, database, retention, auth, worker, log, effective, warnings })
             }
             _ => Err(Faults(faults)),
         }

@@ -11,6 +11,8 @@ pub enum Section {
     Http,
     /// Where tasks are kept.
     Database,
+    /// How long ended tasks are kept.
+    Retention,
     /// Who may ask.
     Auth,
     /// The built-in worker.
@@ -21,8 +23,15 @@ pub enum Section {
 
 impl Section {
     /// Every section, in the order of the documentation.
-    pub const ALL: [Self; 6] =
-        [Self::Api, Self::Http, Self::Database, Self::Auth, Self::Worker, Self::Log];
+    pub const ALL: [Self; 7] = [
+        Self::Api,
+        Self::Http,
+        Self::Database,
+        Self::Retention,
+        Self::Auth,
+        Self::Worker,
+        Self::Log,
+    ];
 
     /// The heading.
     pub fn title(self) -> &'static str {
@@ -30,6 +39,7 @@ impl Section {
             Self::Api => "Service",
             Self::Http => "HTTP",
             Self::Database => "Database",
+            Self::Retention => "Retention",
             Self::Auth => "Access",
             Self::Worker => "Worker",
             Self::Log => "Log",
@@ -144,6 +154,28 @@ pub const SETTINGS: &[Setting] = &[
         "5 to 100",
         "Connections that this process opens to PostgreSQL at most, beside one that listens. Four \
          write; the others read.",
+    ),
+    setting(
+        Section::Retention,
+        "RETENTION_COMPLETED_SECONDS",
+        "604800",
+        "a whole number of seconds from 0 to 316224000 (ten years)",
+        "For how long after its end a completed task is kept; then it is deleted with its history. \
+         The default is 7 days. `0` keeps completed tasks for ever.",
+    ),
+    setting(
+        Section::Retention,
+        "RETENTION_FAILED_SECONDS",
+        "2592000",
+        "a whole number of seconds from 0 to 316224000 (ten years)",
+        "The same for tasks that failed for good. The default is 30 days. `0` keeps them for ever.",
+    ),
+    setting(
+        Section::Retention,
+        "RETENTION_CANCELLED_SECONDS",
+        "2592000",
+        "a whole number of seconds from 0 to 316224000 (ten years)",
+        "The same for cancelled tasks. The default is 30 days. `0` keeps them for ever.",
     ),
     setting(
         Section::Auth,

@@ -16,6 +16,7 @@ mod kinds;
 mod postgres;
 mod queue_command;
 mod readme;
+mod retention;
 mod server;
 mod task_command;
 mod tidy;

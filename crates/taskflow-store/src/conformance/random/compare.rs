@@ -3,10 +3,11 @@
 use std::fmt::Debug;
 
 use taskflow_core::limits::PAGE_MAX;
-use taskflow_core::{Attempt, Status, Task, TenantId};
+use taskflow_core::series::{Minute, Tally};
+use taskflow_core::{Attempt, Status, Task, TenantId, Timestamp};
 
-use crate::conformance::stage::START;
-use crate::{Filter, Page, Ready, Store, StoreError};
+use crate::conformance::stage::{START, queue};
+use crate::{Filter, Narrow, Overview, Page, Ready, Store, StoreError};
 
 /// An answer; a store that fails is a difference too.
 pub(super) fn said<T>(answer: Result<T, StoreError>) -> Result<T, String> {
@@ -86,4 +87,17 @@ pub(super) async fn dump(
             all.push((task, attempts));
         }
     }
+}
+
+/// All that the statistics tell: by queue and kind, and of the last hours in all and in one queue.
+pub(super) async fn statistics(
+    store: &dyn Store,
+    scope: TenantId,
+    now: Timestamp,
+) -> Result<(Overview, [Vec<(Minute, Tally)>; 2]), String> {
+    let overview = said(store.overview(scope, Narrow::default(), PAGE_MAX).await)?;
+    let (first, last) = (Minute::of(now).plus(-1_000), Minute::of(now));
+    let all = said(store.series(scope, None, first, last).await)?;
+    let one = said(store.series(scope, Some(queue("a")), first, last).await)?;
+    Ok((overview, [all, one]))
 }

@@ -10,7 +10,7 @@ use taskflow_core::{
 };
 use taskflow_core::{Pinned, QueuePatch};
 
-use super::compare::{dump, said, same, same_ready, sound, told};
+use super::compare::{dump, said, same, same_ready, sound, statistics, told};
 use super::deeds::{Beat, Deed, End, Guard, Holder, Pick, Wish};
 use super::fields::{Birth, Bounds, Change, Setting, Sieve};
 use crate::conformance::harness::Harness;
@@ -441,6 +441,8 @@ impl Pair {
             same("counts", &counted, &said(self.store().count(scope).await)?.0)?;
             let expected = said((&self.model as &dyn Store).queues(scope, None, 100).await)?;
             same("queues", &expected, &said(self.store().queues(scope, None, 100).await)?)?;
+            let expected = statistics(&self.model, scope, self.now).await?;
+            same("statistics", &expected, &statistics(self.store(), scope, self.now).await?)?;
         }
         Ok(())
     }

@@ -250,3 +250,23 @@ fn every_fault_of_every_command_is_named() {
         super::fault("WORKER_COMMANDS", text);
     }
 }
+
+#[test]
+fn a_retention_of_zero_keeps_ended_tasks_for_ever() {
+    let periods = |name, text| {
+        let periods = with(name, text).retention.everywhere;
+        [periods.completed, periods.failed, periods.cancelled]
+    };
+    let (week, month) = (Some(604_800), Some(2_592_000));
+    assert_eq!(periods("RETENTION_COMPLETED_SECONDS", "604800"), [week, month, month]);
+    assert_eq!(periods("RETENTION_COMPLETED_SECONDS", "0"), [None, month, month]);
+    assert_eq!(periods("RETENTION_FAILED_SECONDS", "1"), [week, Some(1), month]);
+    assert_eq!(
+        periods("RETENTION_CANCELLED_SECONDS", "316224000"),
+        [week, month, Some(316_224_000)]
+    );
+    for text in ["", "-1", "1.5", "316224001", "7d", "never"] {
+        let told = fault("RETENTION_FAILED_SECONDS", text);
+        assert!(told.contains("is not a number in range; expected a whole number"), "{told}");
+    }
+}

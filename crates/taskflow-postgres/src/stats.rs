@@ -1,0 +1,108 @@
+//! The room of statistics: reads of the kept counts and of the minutes, of what was folded and what was
+//! added since.
+
+use std::collections::BTreeMap;
+
+use taskflow_core::series::{Minute, Tally};
+use taskflow_core::{Kind, QueueName, TenantId};
+use taskflow_store::{Counts, Narrow, Overview};
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+
+use crate::error::Failure;
+use crate::rows::{self, get};
+use crate::session::{Param, Session};
+
+/// The counts by queue and kind: all of them, then those of each queue, then those of each kind.
+const OVERVIEW: &str = "WITH lane AS MATERIALIZED (SELECT queue, kind, status, sum(n)::int8 AS n FROM (\
+     SELECT queue, kind, status, n FROM taskflow.task_counts WHERE tenant = $1 \
+     UNION ALL SELECT queue, kind, status, n FROM taskflow.task_count_deltas WHERE tenant = $1) AS kept \
+     WHERE ($2::text IS NULL OR queue = $2) AND ($3::text IS NULL OR kind = $3) \
+     GROUP BY queue, kind, status), \
+     counted AS MATERIALIZED (SELECT queue, kind, sum(n) FILTER (WHERE status = 0) AS a, \
+     sum(n) FILTER (WHERE status = 1) AS b, sum(n) FILTER (WHERE status = 2) AS c, \
+     sum(n) FILTER (WHERE status = 3) AS d, sum(n) FILTER (WHERE status = 4) AS e \
+     FROM lane WHERE n <> 0 GROUP BY queue, kind), \
+     listed AS (SELECT 0 AS list, '' COLLATE \"C\" AS name, sum(a) AS a, sum(b) AS b, sum(c) AS c, \
+     sum(d) AS d, sum(e) AS e FROM counted \
+     UNION ALL (SELECT 1, queue, sum(a), sum(b), sum(c), sum(d), sum(e) FROM counted \
+     WHERE queue > $4 GROUP BY queue ORDER BY queue LIMIT $6) \
+     UNION ALL (SELECT 2, kind, sum(a), sum(b), sum(c), sum(d), sum(e) FROM counted \
+     WHERE kind > $5 GROUP BY kind ORDER BY kind LIMIT $6)) \
+     SELECT list::int4, name, coalesce(a, 0)::int8, coalesce(b, 0)::int8, coalesce(c, 0)::int8, \
+     coalesce(d, 0)::int8, coalesce(e, 0)::int8 FROM listed ORDER BY list, name";
+
+/// Tasks by queue and kind.
+pub(crate) async fn overview(
+    session: &Session,
+    tenant: TenantId,
+    narrow: &Narrow,
+    limit: u32,
+) -> Result<Overview, Failure> {
+    let of_queue = narrow.queue.as_ref().map(QueueName::as_str);
+    let of_kind = narrow.kind.as_ref().map(Kind::as_str);
+    let after_queue = narrow.after_queue.as_ref().map_or("", QueueName::as_str);
+    let after_kind = narrow.after_kind.as_ref().map_or("", Kind::as_str);
+    let params: [Param<'_>; 6] = [
+        (&tenant.0, Type::INT8),
+        (&of_queue, Type::TEXT),
+        (&of_kind, Type::TEXT),
+        (&after_queue, Type::TEXT),
+        (&after_kind, Type::TEXT),
+        (&(i64::from(limit) + 1), Type::INT8),
+    ];
+    let mut overview = Overview::default();
+    for row in session.query(OVERVIEW, &params).await? {
+        match get::<i32>(&row, 0)? {
+            0 => overview.total = counts(&row)?,
+            1 => overview.queues.push((rows::queue(&row, 1)?, counts(&row)?)),
+            _ => overview.kinds.push((rows::kind(&row, 1)?, counts(&row)?)),
+        }
+    }
+    let limit = limit as usize;
+    overview.more_queues = overview.queues.len() > limit;
+    overview.more_kinds = overview.kinds.len() > limit;
+    overview.queues.truncate(limit);
+    overview.kinds.truncate(limit);
+    Ok(overview)
+}
+
+fn counts(row: &Row) -> Result<Counts, Failure> {
+    let mut counts = Counts::default();
+    for (at, count) in counts.0.iter_mut().enumerate() {
+        *count = u64::try_from(get::<i64>(row, 2 + at)?)
+            .map_err(|_| rows::bad("a count is negative"))?;
+    }
+    Ok(counts)
+}
+
+/// What was folded, and what was added since: of one queue, or of all together.
+const SERIES: &str = "SELECT minute, cells, n FROM taskflow.series WHERE tenant = $1 AND queue = $2 \
+     AND minute BETWEEN $3 AND $4 UNION ALL SELECT minute, cells, n FROM taskflow.series_deltas \
+     WHERE tenant = $1 AND ($2 = '' OR queue = $2) AND minute BETWEEN $3 AND $4";
+
+/// What happened minute by minute.
+pub(crate) async fn series(
+    session: &Session,
+    tenant: TenantId,
+    queue: Option<&QueueName>,
+    first: Minute,
+    last: Minute,
+) -> Result<Vec<(Minute, Tally)>, Failure> {
+    let queue = queue.map_or("", QueueName::as_str);
+    let params: [Param<'_>; 4] = [
+        (&tenant.0, Type::INT8),
+        (&queue, Type::TEXT),
+        (&first.0, Type::INT4),
+        (&last.0, Type::INT4),
+    ];
+    let mut minutes: BTreeMap<Minute, Tally> = BTreeMap::new();
+    for row in session.query(SERIES, &params).await? {
+        let tally = minutes.entry(Minute(get(&row, 0)?)).or_default();
+        let (cells, n) = (get::<Vec<i16>>(&row, 1)?, get::<Vec<i64>>(&row, 2)?);
+        for (cell, n) in cells.into_iter().zip(n) {
+            tally.add(cell, u64::try_from(n).map_err(|_| rows::bad("a number is negative"))?);
+        }
+    }
+    Ok(minutes.into_iter().collect())
+}

@@ -1,0 +1,89 @@
+//! The room of statistics: reads of the kept counts and of the minutes. They are written by `memory.rs` and
+//! `series.rs`.
+
+use rusqlite::{Connection, Error, Row, params};
+use taskflow_core::series::{Minute, Tally};
+use taskflow_core::{Kind, QueueName, TenantId};
+use taskflow_store::{Counts, Narrow, Overview};
+
+use crate::series::cells;
+
+/// The counts by queue and kind: all of them, then those of each queue, then those of each kind.
+const OVERVIEW: &str = "WITH counted AS MATERIALIZED (SELECT queue, kind, \
+     sum(CASE status WHEN 0 THEN n ELSE 0 END) AS pending, \
+     sum(CASE status WHEN 1 THEN n ELSE 0 END) AS in_progress, \
+     sum(CASE status WHEN 2 THEN n ELSE 0 END) AS completed, \
+     sum(CASE status WHEN 3 THEN n ELSE 0 END) AS failed, \
+     sum(CASE status WHEN 4 THEN n ELSE 0 END) AS cancelled \
+     FROM task_counts WHERE tenant = ?1 AND (?2 IS NULL OR queue = ?2) \
+     AND (?3 IS NULL OR kind = ?3) GROUP BY queue, kind) \
+     SELECT 0, '', sum(pending), sum(in_progress), sum(completed), sum(failed), sum(cancelled) \
+     FROM counted WHERE true HAVING count(*) > 0 \
+     UNION ALL SELECT * FROM (SELECT 1, queue, sum(pending), sum(in_progress), sum(completed), \
+     sum(failed), sum(cancelled) FROM counted WHERE queue > ?4 GROUP BY queue ORDER BY queue LIMIT ?6) \
+     UNION ALL SELECT * FROM (SELECT 2, kind, sum(pending), sum(in_progress), sum(completed), \
+     sum(failed), sum(cancelled) FROM counted WHERE kind > ?5 GROUP BY kind ORDER BY kind LIMIT ?6)";
+
+/// Tasks by queue and kind from the kept counts.
+pub(crate) fn overview(
+    connection: &Connection,
+    tenant: TenantId,
+    narrow: &Narrow,
+    limit: u32,
+) -> Result<Overview, Error> {
+    let queue = |name: &Option<QueueName>| name.as_ref().map(|name| name.as_str().to_owned());
+    let kind = |name: &Option<Kind>| name.as_ref().map(|name| name.as_str().to_owned());
+    let mut statement = connection.prepare_cached(OVERVIEW)?;
+    let mut rows = statement.query(params![
+        tenant.0,
+        queue(&narrow.queue),
+        kind(&narrow.kind),
+        queue(&narrow.after_queue).unwrap_or_default(),
+        kind(&narrow.after_kind).unwrap_or_default(),
+        i64::from(limit) + 1,
+    ])?;
+    let bad = || Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, "no name".into());
+    let mut overview = Overview::default();
+    while let Some(row) = rows.next()? {
+        let name = row.get_ref(1)?.as_str()?;
+        match row.get(0)? {
+            0 => overview.total = counts(row)?,
+            1 => overview.queues.push((QueueName::parse(name).map_err(|_| bad())?, counts(row)?)),
+            _ => overview.kinds.push((Kind::parse(name).map_err(|_| bad())?, counts(row)?)),
+        }
+    }
+    let limit = limit as usize;
+    overview.more_queues = overview.queues.len() > limit;
+    overview.more_kinds = overview.kinds.len() > limit;
+    overview.queues.truncate(limit);
+    overview.kinds.truncate(limit);
+    Ok(overview)
+}
+
+fn counts(row: &Row<'_>) -> Result<Counts, Error> {
+    Ok(Counts([row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?]))
+}
+
+const SERIES: &str = "SELECT minute, cells FROM series \
+     WHERE tenant = ?1 AND queue = ?2 AND minute BETWEEN ?3 AND ?4 ORDER BY minute";
+
+/// What happened minute by minute.
+pub(crate) fn series(
+    connection: &Connection,
+    tenant: TenantId,
+    queue: Option<&QueueName>,
+    first: Minute,
+    last: Minute,
+) -> Result<Vec<(Minute, Tally)>, Error> {
+    let queue = queue.map_or("", QueueName::as_str);
+    connection
+        .prepare_cached(SERIES)?
+        .query_map(params![tenant.0, queue, first.0, last.0], |row| {
+            let mut tally = Tally::default();
+            for (cell, n) in cells(row.get_ref(1)?.as_str()?)? {
+                tally.add(cell, n);
+            }
+            Ok((Minute(row.get(0)?), tally))
+        })?
+        .collect()
+}

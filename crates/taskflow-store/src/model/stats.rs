@@ -1,0 +1,81 @@
+//! The model's room of statistics.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use taskflow_core::series::{Cell, Minute, Tally};
+use taskflow_core::{Kind, QueueName, TenantId, Timestamp};
+
+use super::{Model, Tables};
+use crate::{Counts, Narrow, Overview, StatsStore, StoreError};
+
+impl Tables {
+    /// Adds one to each of these cells, for the queue and for all together.
+    pub(super) fn tally(
+        &mut self,
+        tenant: TenantId,
+        queue: &QueueName,
+        at: Timestamp,
+        cells: &[Cell],
+    ) {
+        if cells.is_empty() {
+            return;
+        }
+        for queue in [Some(queue.clone()), None] {
+            let tally = self.series.entry((tenant, queue, Minute::of(at))).or_default();
+            cells.iter().for_each(|cell| tally.add(*cell, 1));
+        }
+    }
+
+    fn overview(&self, scope: TenantId, narrow: &Narrow, limit: usize) -> Overview {
+        let (mut total, mut queues, mut kinds) =
+            (Counts::default(), BTreeMap::new(), BTreeMap::new());
+        let fits = |task: &&taskflow_core::Task| {
+            narrow.queue.as_ref().is_none_or(|queue| *queue == task.queue)
+                && narrow.kind.as_ref().is_none_or(|kind| *kind == task.kind)
+        };
+        for task in self.tasks(scope).filter(fits) {
+            let at = task.state.status as usize;
+            total.0[at] += 1;
+            queues.entry(task.queue.clone()).or_insert_with(Counts::default).0[at] += 1;
+            kinds.entry(task.kind.clone()).or_insert_with(Counts::default).0[at] += 1;
+        }
+        queues.retain(|queue: &QueueName, _| narrow.after_queue.as_ref() < Some(queue));
+        kinds.retain(|kind: &Kind, _| narrow.after_kind.as_ref() < Some(kind));
+        Overview {
+            total,
+            more_queues: queues.len() > limit,
+            more_kinds: kinds.len() > limit,
+            queues: queues.into_iter().take(limit).collect(),
+            kinds: kinds.into_iter().take(limit).collect(),
+        }
+    }
+}
+
+#[async_trait]
+impl StatsStore for Model {
+    async fn overview(
+        &self,
+        scope: TenantId,
+        narrow: Narrow,
+        limit: u32,
+    ) -> Result<Overview, StoreError> {
+        Ok(self.call(|tables| tables.overview(scope, &narrow, limit as usize)).0)
+    }
+
+    async fn series(
+        &self,
+        scope: TenantId,
+        queue: Option<QueueName>,
+        first: Minute,
+        last: Minute,
+    ) -> Result<Vec<(Minute, Tally)>, StoreError> {
+        let read = |tables: &mut Tables| {
+            let minutes = tables.series.iter().filter(|((tenant, of, minute), _)| {
+                *tenant == scope && *of == queue && (first..=last).contains(minute)
+            });
+            minutes.map(|((.., minute), tally)| (*minute, tally.clone())).collect()
+        };
+        Ok(self.call(read).0)
+    }
+}
