@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::name::QueueName;
+use crate::queue::{Keep, Queue};
 use crate::status::Status;
 use crate::time::Timestamp;
 
@@ -41,6 +42,25 @@ pub struct Retention {
 }
 
 impl Retention {
+    /// The same with what these queues say of their own: 0 seconds there means for ever.
+    pub fn with(&self, queues: &[Queue]) -> Self {
+        let period = |seconds: Option<u32>| seconds.map(|s| (s > 0).then_some(s));
+        let own = |queue: &Queue| {
+            let keep = queue.settings.retention;
+            (keep != Keep::default()).then(|| {
+                let own = Override {
+                    completed: period(keep.completed_seconds),
+                    failed: period(keep.failed_seconds),
+                    cancelled: period(keep.cancelled_seconds),
+                };
+                (queue.name.clone(), own)
+            })
+        };
+        let mut new = self.clone();
+        new.queues.extend(queues.iter().filter_map(own));
+        new
+    }
+
     /// The period of a queue and a status; none when they are kept for ever, as are tasks that have not
     /// ended.
     pub fn period(&self, queue: &QueueName, status: Status) -> Period {

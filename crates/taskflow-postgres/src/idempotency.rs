@@ -154,6 +154,7 @@ fn told(done: &mut Done) -> Option<&mut Vec<Ready>> {
         Done::Edited(answers) => Some(&mut answers.ready),
         Done::Deleted(answers) => Some(&mut answers.ready),
         Done::Synced(synced) => Some(&mut synced.ready),
+        Done::Noted => None,
     }
 }
 
@@ -161,7 +162,7 @@ fn told(done: &mut Done) -> Option<&mut Vec<Ready>> {
 fn news(deed: &Deed) -> &[NewTask] {
     match deed {
         Deed::Insert(batch) | Deed::InsertAll(batch) => batch,
-        Deed::Edit(_) | Deed::Delete(_) | Deed::Sync(_) => &[],
+        Deed::Edit(_) | Deed::Delete(_) | Deed::Sync(_) | Deed::Note => &[],
     }
 }
 
@@ -183,6 +184,7 @@ fn ids(orders: &[&Keyed]) -> Vec<TaskId> {
             Deed::Edit(batch) => ids.extend(batch.iter().map(|edit| edit.id)),
             Deed::Delete(batch) => ids.extend(batch.iter().map(|delete| delete.id)),
             Deed::Sync(sync) => ids.extend(work::ids(&sync.finish, &sync.extend)),
+            Deed::Note => {}
         }
     }
     ids.into_iter().collect()
@@ -227,6 +229,7 @@ async fn perform(desk: &mut Desk<'_>, deed: &Deed) -> Result<Done, Failure> {
             Done::Deleted(Answers { items, ready: ready(desk) })
         }
         Deed::Sync(sync) => Done::Synced(Box::new(report(desk, sync).await?)),
+        Deed::Note => Done::Noted,
     })
 }
 

@@ -478,7 +478,7 @@ impl IdempotencyStore for PostgresStore {
         let disturbs = match &once.deed {
             Deed::Insert(batch) | Deed::InsertAll(batch) => any_late(batch, now),
             Deed::Edit(_) => true,
-            Deed::Delete(_) | Deed::Sync(_) => false,
+            Deed::Delete(_) | Deed::Sync(_) | Deed::Note => false,
         };
         let onced = self.onces.submit(Keyed { tenant: scope, now, once }, bytes).await;
         if disturbs {

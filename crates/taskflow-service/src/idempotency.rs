@@ -77,6 +77,16 @@ impl Wanted<Task> {
     }
 }
 
+impl Wanted<()> {
+    /// Nothing but to keep an answer.
+    pub fn note() -> Self {
+        Self::new(Deed::Note, |done| match done {
+            Done::Noted => Ok(()),
+            _ => mixed_up(),
+        })
+    }
+}
+
 impl Wanted<Receipt> {
     /// The end of one attempt.
     pub fn finish(id: TaskId, token: LeaseToken, finish: Finish) -> Self {
@@ -165,6 +175,7 @@ impl Onces {
             Deed::Edit(batch) => Done::Edited(store.edit(scope, batch, now).await?),
             Deed::Delete(batch) => Done::Deleted(store.delete(scope, batch, now).await?),
             Deed::Sync(sync) => Done::Synced(Box::new(store.sync(scope, *sync, now).await?)),
+            Deed::Note => Done::Noted,
         };
         self.tell(&done, &gone, now);
         (wanted.read)(done)
@@ -252,7 +263,7 @@ impl Onces {
                 self.bus.ends.tell(items.iter().filter_map(replaced));
                 ready
             }
-            Done::AllInserted(AllInserted::Refused { .. }) => &[],
+            Done::AllInserted(AllInserted::Refused { .. }) | Done::Noted => &[],
             Done::Edited(Answers { items, ready }) => {
                 self.bus.ends.tell(items.iter().filter_map(ended));
                 ready
@@ -263,6 +274,9 @@ impl Onces {
                 ready
             }
             Done::Synced(synced) => {
+                for (queue, at) in &synced.later {
+                    self.bus.later(queue.clone(), *at);
+                }
                 self.bus.ends.tell(work::ended(synced));
                 &synced.ready
             }

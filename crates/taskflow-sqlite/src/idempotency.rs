@@ -29,6 +29,7 @@ pub(crate) fn once(
         Deed::Edit(batch) => What::Edit(batch),
         Deed::Delete(batch) => What::Delete(batch),
         Deed::Sync(sync) => What::Sync(sync),
+        Deed::Note => What::Look,
     };
     let done = match perform(connection, memory, Order { tenant, now, what })? {
         Said::Inserted(answers) if all => Done::AllInserted(AllInserted::Done(answers)),
@@ -36,6 +37,7 @@ pub(crate) fn once(
         Said::Edited(answers) => Done::Edited(answers),
         Said::Deleted(answers) => Done::Deleted(answers),
         Said::Synced(synced) => Done::Synced(synced),
+        Said::Looked => Done::Noted,
         // What was stored before the refusal goes whatever the caller makes of it.
         Said::Refused(at, why) => {
             return Ok(Onced::Undone(Done::AllInserted(AllInserted::Refused { at, why })));
@@ -46,8 +48,7 @@ pub(crate) fn once(
         | Said::Pruned(_)
         | Said::Workers(_)
         | Said::Onced(_)
-        | Said::Forgot(_)
-        | Said::Looked => {
+        | Said::Forgot(_) => {
             return Err(Error::InvalidQuery);
         }
     };

@@ -23,6 +23,9 @@ pub enum Deed {
     Delete(Vec<Delete>),
     /// What a worker says and asks.
     Sync(Box<Sync>),
+    /// Nothing: only the answer is kept, of what may be done again without harm and took commits of its
+    /// own.
+    Note,
 }
 
 /// The answers to a [`Deed`].
@@ -38,6 +41,8 @@ pub enum Done {
     Deleted(Answers<Deleted>),
     /// To `Sync`.
     Synced(Box<Synced>),
+    /// To `Note`.
+    Noted,
 }
 
 /// Turns answers into what is kept for the key. It is called inside the transaction, so that act and

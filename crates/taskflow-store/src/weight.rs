@@ -45,7 +45,7 @@ pub fn of_deed(deed: &Deed) -> usize {
     match deed {
         Deed::Insert(batch) | Deed::InsertAll(batch) => batch.iter().map(of_new).sum(),
         Deed::Edit(batch) => batch.iter().map(of_edit).sum(),
-        Deed::Delete(_) => TASK_BYTES,
+        Deed::Delete(_) | Deed::Note => TASK_BYTES,
         Deed::Sync(sync) => of_sync(sync),
     }
 }

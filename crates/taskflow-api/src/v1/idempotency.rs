@@ -38,6 +38,23 @@ impl Key {
         kept.map(Reply::unpack).transpose()
     }
 
+    /// Does what takes commits of its own and may be done again without harm; with a key its answer is
+    /// kept once it is done.
+    pub(crate) async fn after<R: 'static>(
+        self,
+        actor: Actor,
+        act: impl Future<Output = Answer<R>> + Send,
+    ) -> Answer<R> {
+        if let Some(before) = self.before(actor).await? {
+            return Ok(before);
+        }
+        let reply = act.await?;
+        let Some(given) = self.given else { return Ok(reply) };
+        let packed = reply.pack()?;
+        let show = move |(), _| Ok::<_, Problem>(packed.clone());
+        Reply::unpack(self.onces.once(actor, &given.ticket(), Wanted::note(), show).await?)
+    }
+
     /// Like `answer`, for what a worker says and asks, with its wait for work.
     pub(crate) async fn report<R: 'static>(
         self,

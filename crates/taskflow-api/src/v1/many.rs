@@ -13,14 +13,14 @@ use taskflow_service::many::Many;
 use super::filter::FilterWords;
 use super::reply::{Answer, Reply};
 use super::words::Object;
-use crate::extract::Body;
+use crate::extract::{Body, Key};
 use crate::openapi::{document, problems};
 use crate::problem::Problem;
 use crate::state::ApiState;
 
 /// The routes.
 pub(crate) fn router() -> ApiRouter<ApiState> {
-    const REFUSALS: &[u16] = &[400, 413, 415, 422];
+    const REFUSALS: &[u16] = &[400, 409, 413, 415, 422];
     ApiRouter::new()
         .api_route(
             "/tasks/bulk/cancel",
@@ -74,16 +74,16 @@ struct ManyAnswer {
     more: bool,
 }
 
-async fn cancel(state: State<Many>, body: Body<Object<ManyBody>>) -> Answer<ManyAnswer> {
-    decide(state, Verdict::Cancel, body).await
+async fn cancel(state: State<Many>, key: Key, body: Body<Object<ManyBody>>) -> Answer<ManyAnswer> {
+    key.after(Actor::DEFAULT, decide(state, Verdict::Cancel, body)).await
 }
 
-async fn retry(state: State<Many>, body: Body<Object<ManyBody>>) -> Answer<ManyAnswer> {
-    decide(state, Verdict::Retry, body).await
+async fn retry(state: State<Many>, key: Key, body: Body<Object<ManyBody>>) -> Answer<ManyAnswer> {
+    key.after(Actor::DEFAULT, decide(state, Verdict::Retry, body)).await
 }
 
-async fn delete(state: State<Many>, body: Body<Object<ManyBody>>) -> Answer<ManyAnswer> {
-    decide(state, Verdict::Delete, body).await
+async fn delete(state: State<Many>, key: Key, body: Body<Object<ManyBody>>) -> Answer<ManyAnswer> {
+    key.after(Actor::DEFAULT, decide(state, Verdict::Delete, body)).await
 }
 
 async fn decide(

@@ -7,18 +7,20 @@ use schemars::JsonSchema;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use taskflow_core::limits::{PAGE_DEFAULT, PAGE_MAX};
+use taskflow_core::many::Verdict;
 use taskflow_core::queue::{Defaults, Keep, RateLimit};
 use taskflow_core::{Fault, QueueName, QueuePatch, Status as Word};
 use taskflow_service::Actor;
+use taskflow_service::many::{Many, Outcome};
 use taskflow_service::queues::Queues;
-use taskflow_service::words::QueueView as Seen;
+use taskflow_service::words::{Filter, QueueView as Seen};
 
 use super::create;
 use super::faults::Faults;
 use super::reply::{Answer, Reply};
-use super::words::{Instant, Object, Priority, Retry, present};
+use super::words::{Instant, Object, Priority, Retry, Status, present, present_word};
 use crate::extract::query::FromPairs;
-use crate::extract::{Body, IfMatch, NoBody, OptionalBody, Query, QueuePath};
+use crate::extract::{Body, IfMatch, Key, NoBody, OptionalBody, Query, QueuePath};
 use crate::openapi::{document, problems};
 use crate::problem::Problem;
 use crate::state::ApiState;
@@ -57,6 +59,14 @@ pub(crate) fn router() -> ApiRouter<ApiState> {
             post_with(resume, |op| {
                 let op = document(op, "resume_queue", "Queues", "Let a paused queue go on");
                 problems(op, REFUSALS)
+            }),
+        )
+        .api_route(
+            "/queues/{queue}/purge",
+            post_with(purge, |op| {
+                let op =
+                    document(op, "purge_queue", "Queues", "Delete a queue's tasks of a status");
+                problems(op, &[400, 409, 413, 415, 422])
             }),
         )
 }
@@ -333,20 +343,62 @@ async fn pause(
     State(queues): State<Queues>,
     QueuePath(name): QueuePath,
     IfMatch(version): IfMatch,
+    key: Key,
     OptionalBody(body): OptionalBody<PauseBody>,
 ) -> Answer<QueueView> {
     let patch = QueuePatch { pause: Some(Some(body.reason)), ..QueuePatch::default() };
-    reply(queues.set(Actor::DEFAULT, name, version, patch).await?)
+    let act = async { reply(queues.set(Actor::DEFAULT, name, version, patch).await?) };
+    key.after(Actor::DEFAULT, act).await
 }
 
 async fn resume(
     State(queues): State<Queues>,
     QueuePath(name): QueuePath,
     IfMatch(version): IfMatch,
+    key: Key,
     _: NoBody,
 ) -> Answer<QueueView> {
     let patch = QueuePatch { pause: Some(None), ..QueuePatch::default() };
-    reply(queues.set(Actor::DEFAULT, name, version, patch).await?)
+    let act = async { reply(queues.set(Actor::DEFAULT, name, version, patch).await?) };
+    key.after(Actor::DEFAULT, act).await
+}
+
+/// Which tasks to delete.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Purge")]
+struct PurgeBody {
+    /// Only those of this status; pending when left out.
+    #[serde(deserialize_with = "present_word")]
+    #[schemars(with = "Status")]
+    status: Option<Status>,
+}
+
+/// What a purge did.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Purged {
+    /// Tasks that were deleted.
+    deleted: u64,
+    /// Tasks that could not be: others wait for them, or they changed meanwhile.
+    skipped: u64,
+    /// Whether time ran out before all were looked at: say it again.
+    more: bool,
+}
+
+async fn purge(
+    State(many): State<Many>,
+    QueuePath(name): QueuePath,
+    key: Key,
+    OptionalBody(body): OptionalBody<PurgeBody>,
+) -> Answer<Purged> {
+    let status = Some(body.status.map_or(Word::Pending, Into::into));
+    let filter = Filter { status, queue: Some(name), ..Filter::default() };
+    let act = async {
+        let done = many.act(Actor::DEFAULT, Verdict::Delete, filter).await?;
+        let Outcome { changed, skipped, more } = done;
+        Reply::ok(&Purged { deleted: changed, skipped, more })
+    };
+    key.after(Actor::DEFAULT, act).await
 }
 
 /// Which queues to list.

@@ -15,13 +15,13 @@ use taskflow_service::workers::{Present, Workers};
 use super::reply::{Answer, Reply};
 use super::words::Instant;
 use crate::extract::query::FromPairs;
-use crate::extract::{NoBody, Query, WorkerPath};
+use crate::extract::{Key, NoBody, Query, WorkerPath};
 use crate::openapi::{document, problems};
 use crate::state::ApiState;
 
 /// The routes.
 pub(crate) fn router() -> ApiRouter<ApiState> {
-    const REFUSALS: &[u16] = &[400, 404, 413, 415, 422];
+    const REFUSALS: &[u16] = &[400, 404, 409, 413, 415, 422];
     ApiRouter::new()
         .api_route(
             "/workers",
@@ -162,18 +162,25 @@ async fn drain(
     State(workers): State<Workers>,
     WorkerPath(worker): WorkerPath,
     Query(query): Query<DrainQuery>,
+    key: Key,
     _: NoBody,
 ) -> Answer<WorkerView> {
-    let drained = workers.drain(Actor::DEFAULT, &worker, query.process()).await?;
-    Reply::ok(&WorkerView::from(drained))
+    let act = async {
+        let drained = workers.drain(Actor::DEFAULT, &worker, query.process()).await?;
+        Reply::ok(&WorkerView::from(drained))
+    };
+    key.after(Actor::DEFAULT, act).await
 }
 
 async fn resume(
     State(workers): State<Workers>,
     WorkerPath(worker): WorkerPath,
+    key: Key,
     _: NoBody,
 ) -> Answer<WorkerView> {
-    Reply::ok(&WorkerView::from(workers.resume(Actor::DEFAULT, &worker).await?))
+    let act =
+        async { Reply::ok(&WorkerView::from(workers.resume(Actor::DEFAULT, &worker).await?)) };
+    key.after(Actor::DEFAULT, act).await
 }
 
 /// What a release did.
@@ -186,10 +193,14 @@ struct Released {
 async fn release(
     State(workers): State<Workers>,
     WorkerPath(worker): WorkerPath,
+    key: Key,
     _: NoBody,
 ) -> Answer<Released> {
-    let released = workers.release(Actor::DEFAULT, &worker).await?;
-    Reply::ok(&Released { released })
+    let act = async {
+        let released = workers.release(Actor::DEFAULT, &worker).await?;
+        Reply::ok(&Released { released })
+    };
+    key.after(Actor::DEFAULT, act).await
 }
 
 /// Which workers to list.

@@ -89,6 +89,7 @@ async fn every_post_is_done_once_for_its_key() {
         let (id, token) = (&held["id"], &held["lease_token"]);
         let one = json!({"title": "new"});
         let mut path = template.replace("{task_id}", &id.to_string()).replace("{worker}", "w1");
+        path = path.replace("{queue}", "default");
         let body = match name {
             "create_task" => one,
             "create_tasks" => json!({"tasks": [one, {"title": "other"}]}),
@@ -114,6 +115,13 @@ async fn every_post_is_done_once_for_its_key() {
                 app.job("left").await;
                 let done = json!({"id": id, "lease_token": token, "outcome": "completed"});
                 json!({"finished": [done], "claim": {"limit": 1}})
+            }
+            "drain_worker" | "resume_worker" | "release_worker" => json!({}),
+            "pause_queue" => json!({"reason": "why"}),
+            "resume_queue" | "purge_queue" => json!({}),
+            "cancel_tasks" | "retry_tasks" | "delete_tasks" => {
+                app.titled("one of many").await;
+                json!({"filter": {"kind": "log"}})
             }
             new => panic!("{new}: say here how it is called, and that its key works"),
         };

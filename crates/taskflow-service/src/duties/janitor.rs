@@ -1,12 +1,13 @@
 //! Removes ended tasks when their time is over, in small steps with pauses between them, so that it
-//! never has more than a share of the database. How long tasks are kept is its argument.
+//! never has more than a share of the database. How long tasks are kept is its argument,
+//! unless their queue says otherwise.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use taskflow_core::limits::PRUNE_MAX;
-use taskflow_core::{Retention, Timestamp};
+use taskflow_core::{Retention, TenantId, Timestamp};
 use taskflow_store::Store;
 use tokio::time::Instant;
 
@@ -49,10 +50,14 @@ impl Duty for Janitor {
 
     async fn tick(&mut self, now: Timestamp) -> Result<Duration, ServiceError> {
         let begun = Instant::now();
-        if self.retention.is_for_ever() || self.next.is_some_and(|next| begun < next) {
+        if self.next.is_some_and(|next| begun < next) {
             return Ok(EVERY);
         }
-        let pruned = self.store.prune(&self.retention, now, PRUNE_MAX).await?;
+        let retention = self.retention.with(&self.store.settings(TenantId::DEFAULT).await?);
+        if retention.is_for_ever() {
+            return Ok(EVERY);
+        }
+        let pruned = self.store.prune(&retention, now, PRUNE_MAX).await?;
         if pruned.deleted > 0 {
             tracing::debug!(tasks.deleted = pruned.deleted, "ended tasks were over their time");
         }

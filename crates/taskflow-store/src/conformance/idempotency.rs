@@ -24,6 +24,7 @@ impl Render for Said {
             Done::Edited(answers) => matches!(answers.items[0], Edited::Done(_)),
             Done::Deleted(answers) => answers.items[0] == Deleted::Done,
             Done::Synced(synced) => !(synced.finished.is_empty() && synced.claimed.is_empty()),
+            Done::Noted => true,
         };
         kept.then(|| without_hints(done.clone()).into_bytes())
     }
@@ -37,7 +38,7 @@ fn without_hints(mut done: Done) -> String {
         | Done::Edited(Answers { ready, .. })
         | Done::Deleted(Answers { ready, .. }) => ready.clear(),
         Done::Synced(synced) => synced.ready.clear(),
-        Done::AllInserted(AllInserted::Refused { .. }) => {}
+        Done::AllInserted(AllInserted::Refused { .. }) | Done::Noted => {}
     }
     format!("{done:?}")
 }
@@ -340,4 +341,13 @@ pub async fn keys_last_after_reopening(h: &dyn Harness) {
     let stage = stage.reopen(h).await;
     assert_eq!(once(&stage, batch(&stage)).await, Onced::Before(answer));
     assert_eq!(total(&stage).await, 2);
+}
+
+/// What took commits of its own leaves its answer for its key all the same.
+pub async fn an_answer_alone_may_be_kept(h: &dyn Harness) {
+    let stage = Stage::open(h).await;
+    let once = || stage.store.once(stage.tenant, keyed(1, Deed::Note), stage.now());
+    let first = once().await.expect("once works");
+    assert_eq!(first, Onced::Done { answer: b"Noted".to_vec(), done: Done::Noted });
+    assert_eq!(once().await.expect("once works"), Onced::Before(b"Noted".to_vec()));
 }

@@ -225,6 +225,7 @@ macro_rules! conformance {
                 work_is_handed_out_once_for_its_key
                 what_becomes_ready_is_told
                 keys_last_after_reopening
+                an_answer_alone_may_be_kept
             }
             random {
                 random_commands_match_the_model

@@ -59,6 +59,7 @@ impl Tables {
                 Done::Deleted(Answers { items, ready: Vec::new() })
             }
             Deed::Sync(sync) => Done::Synced(Box::new(self.sync(scope, *sync, now))),
+            Deed::Note => Done::Noted,
         }
     }
 }
@@ -72,7 +73,7 @@ fn tell(onced: &mut Onced, fresh: Vec<Ready>) {
         | Done::Edited(Answers { ready, .. })
         | Done::Deleted(Answers { ready, .. }) => *ready = fresh,
         Done::Synced(synced) => synced.ready = fresh,
-        Done::AllInserted(AllInserted::Refused { .. }) => {}
+        Done::AllInserted(AllInserted::Refused { .. }) | Done::Noted => {}
     }
 }
 
