@@ -237,6 +237,11 @@ impl<'a> Desk<'a> {
         Ok(free)
     }
 
+    /// What this transaction put into lanes.
+    pub(crate) fn told(&self) -> &[(TenantId, Ready)] {
+        &self.told
+    }
+
     /// Lets every node know of what waits, without a change of it.
     pub(crate) fn announce(&mut self, ready: &[Ready]) {
         self.told.extend(ready.iter().map(|ready| (self.tenant, ready.clone())));

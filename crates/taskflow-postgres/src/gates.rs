@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use parking_lot::Mutex;
 use taskflow_core::gate::is_guard_turn;
 use taskflow_core::limits::STARVATION_GUARD_DEFAULT;
-use taskflow_core::{Gate, QueueName, RateWindow, TenantId};
+use taskflow_core::{Gate, Queue, QueueName, RateWindow, TenantId};
 use tokio_postgres::types::Type;
 
 use crate::error::Failure;
@@ -21,22 +21,46 @@ pub(crate) type Key = (TenantId, QueueName);
 #[derive(Debug, Default)]
 pub(crate) struct Watched {
     /// Queues that limit their leases: when one ends, somebody may wait for it.
-    limited: Mutex<BTreeSet<Key>>,
+    limited: Mutex<Limited>,
     /// How many tasks each queue has handed out on this node.
     starts: Mutex<HashMap<Key, u64>>,
 }
 
+#[derive(Debug, Default)]
+struct Limited {
+    queues: BTreeSet<Key>,
+    /// How often this node changed a queue's settings.
+    changes: u64,
+}
+
 impl Watched {
-    /// Notes which queues limit their leases.
-    pub(crate) fn see<'g>(&self, gates: impl Iterator<Item = (&'g Key, &'g Gate)>) {
-        let limited = gates.filter(|(_, gate)| gate.queue.settings.counts_leases());
-        *self.limited.lock() = limited.map(|(of, _)| of.clone()).collect();
+    /// Reads the gates and notes which queues limit their leases, unless this node changed some meanwhile.
+    pub(crate) async fn read(&self, session: &Session) -> Result<Gates, Failure> {
+        let before = self.limited.lock().changes;
+        let gates = Gates::read(session).await?;
+        let limited = gates.gates.iter().filter(|(_, gate)| gate.queue.settings.counts_leases());
+        let mut known = self.limited.lock();
+        if known.changes == before {
+            known.queues = limited.map(|(of, _)| of.clone()).collect();
+        }
+        Ok(gates)
+    }
+
+    /// Notes a change of settings.
+    pub(crate) fn set(&self, tenant: TenantId, queue: &Queue) {
+        let mut known = self.limited.lock();
+        let of = (tenant, queue.name.clone());
+        match queue.settings.counts_leases() {
+            true => known.queues.insert(of),
+            false => known.queues.remove(&of),
+        };
+        known.changes += 1;
     }
 
     /// Whether the end of a lease makes room for another.
     pub(crate) fn is_limited(&self, tenant: TenantId, queue: &QueueName) -> bool {
         let limited = self.limited.lock();
-        !limited.is_empty() && limited.contains(&(tenant, queue.clone()))
+        !limited.queues.is_empty() && limited.queues.contains(&(tenant, queue.clone()))
     }
 
     /// Counts a start.
@@ -73,7 +97,7 @@ pub(crate) const LEASES: &str = "SELECT tenant, queue, concurrency_key, count(*)
 
 impl Gates {
     /// Reads them, without leases.
-    pub(crate) async fn read(session: &Session) -> Result<Self, Failure> {
+    async fn read(session: &Session) -> Result<Self, Failure> {
         let mut gates = Self::default();
         for row in session.query(GATES, &[]).await? {
             let (queue, window) = queues::queue(&row)?;

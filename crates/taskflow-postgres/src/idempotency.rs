@@ -16,7 +16,6 @@ use tokio_postgres::types::Type;
 use crate::columns::{Births, Deltas};
 use crate::desk::Desk;
 use crate::error::Failure;
-use crate::gates::Gates;
 use crate::lanes::Lanes;
 use crate::orders::{ready, unique_key};
 use crate::rows::{self, Hot, get};
@@ -84,8 +83,7 @@ impl Room for Onces {
         desk.take_keys(unique_keys(&fresh)).await?;
         desk.lock(&ids(&fresh)).await?;
         if fresh.iter().any(|order| claims(&order.once.deed)) {
-            desk.gates = Gates::read(session).await?;
-            self.lanes.gates.see(desk.gates.iter());
+            desk.gates = self.lanes.gates.read(session).await?;
         }
         let (mut answers, mut new, mut bytes) = (Vec::with_capacity(orders.len()), Vec::new(), 0);
         for (order, taken) in orders.iter().zip(taken) {

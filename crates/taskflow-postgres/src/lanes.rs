@@ -120,11 +120,23 @@ impl Lanes {
         new
     }
 
-    /// Where a claim of `tenant` has to look.
-    pub(crate) fn places(&self, tenant: TenantId, claim: &Claim, now: Timestamp) -> Places {
+    /// Where a claim of `tenant` has to look; `own` is what its transaction put there before: a look that
+    /// began meanwhile does not see it yet, and has forgotten it.
+    pub(crate) fn places(
+        &self,
+        tenant: TenantId,
+        claim: &Claim,
+        now: Timestamp,
+        own: &[(TenantId, Ready)],
+    ) -> Places {
         self.asked.store(now.micros(), Ordering::Relaxed);
         let mut places = Places::default();
-        for ((of, queue, kind), lane) in self.known.lock().iter() {
+        let mut known = self.known.lock();
+        for (tenant, ready) in own {
+            let (queue, kind) = (ready.queue.clone(), Some(ready.kind.clone()));
+            Put { tenant: *tenant, queue, kind, from: ready.run_at.micros() }.lower(&mut known);
+        }
+        for ((of, queue, kind), lane) in known.iter() {
             if *of == tenant && !lane.idle && claim.takes(queue, kind) {
                 places.queue.push(queue.as_str().to_owned());
                 places.kind.push(kind.as_str().to_owned());

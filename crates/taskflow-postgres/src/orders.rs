@@ -15,7 +15,6 @@ use taskflow_store::{
 
 use crate::desk::Desk;
 use crate::error::Failure;
-use crate::gates::Gates;
 use crate::lanes::Lanes;
 use crate::session::Session;
 use crate::tasks;
@@ -151,9 +150,8 @@ impl Room for Works {
         let ids: Vec<TaskId> = ids.into_iter().collect();
         let mut desk = Desk::new(session, &self.lanes);
         if orders.iter().any(|order| order.sync.claim.is_some()) {
-            let ((), gates) = tokio::try_join!(desk.begin(&ids), Gates::read(session))?;
-            self.lanes.gates.see(gates.iter());
-            desk.gates = gates;
+            let gates = self.lanes.gates.read(session);
+            ((), desk.gates) = tokio::try_join!(desk.begin(&ids), gates)?;
         } else {
             desk.begin(&ids).await?;
         }
@@ -290,6 +288,11 @@ impl Room for Changes {
         }
         let room = desk.tell_freed().await?;
         desk.commit().await?;
+        for (order, answer) in orders.iter().zip(&answers) {
+            if let Changed::QueueSet(QueueSet::Done(queue, _)) = answer {
+                self.lanes.gates.set(order.tenant, queue);
+            }
+        }
         // Expiry goes over all tenants.
         let tenants =
             orders.iter().map(|o| (!matches!(o.what, What::Expire(..))).then_some(o.tenant));

@@ -234,6 +234,7 @@ async fn first_look(pool: &Pool, lanes: &Lanes) -> Result<Arc<DatabaseClock>, Op
     let unreadable = |failure: Failure| OpenError::Unreachable(Box::new(failure.into_error()));
     let clock = DatabaseClock::look_first(&session).await.map_err(unreadable)?;
     lanes.look(&session, true).await.map_err(unreadable)?;
+    lanes.gates.read(&session).await.map_err(unreadable)?;
     Ok(Arc::new(clock))
 }
 

@@ -72,7 +72,7 @@ impl Desk<'_> {
     pub(crate) async fn claim(&mut self, claims: &[&Claim]) -> Result<Handed, Failure> {
         let mut hands: Vec<Hand<'_>> = claims.iter().map(|claim| Hand::of(claim)).collect();
         let Some(first) = claims.first() else { return Ok(Handed::default()) };
-        let mut places = self.lanes.places(self.tenant, first, self.now);
+        let mut places = self.lanes.places(self.tenant, first, self.now, self.told());
         let queues = self.count_leases(&places).await?;
         let mut window = WINDOW;
         // The largest payloads make the first round as heavy as one answer may be a few times over.

@@ -90,7 +90,7 @@ impl Services {
             onces: idempotency::Onces::new(
                 Arc::clone(&store),
                 Arc::clone(&clock),
-                Arc::clone(&ids),
+                ids,
                 Arc::clone(&bus),
             ),
             workers: workers::Workers::new(

@@ -10,7 +10,7 @@ fn queue(rest: &str) -> String {
 
 async fn job(app: &TestApp, more: Value) -> Value {
     let mut body = json!({"title": "t", "kind": "job", "queue": "mail"});
-    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
     app.create(&body).await
 }
 

@@ -11,16 +11,16 @@ fn at(micros: i64) -> Timestamp {
     Timestamp::from_micros(micros)
 }
 
-fn gate(patch: QueuePatch) -> Gate {
+fn gate(patch: &QueuePatch) -> Gate {
     assert!(patch.faults().is_empty());
-    let (queue, changed) = Queue::plain(QueueName::default()).patched(&patch, at(5));
+    let (queue, changed) = Queue::plain(QueueName::default()).patched(patch, at(5));
     assert!(changed);
     Gate::new(queue, RateWindow::default())
 }
 
 #[test]
 fn a_paused_queue_lets_nothing_through() {
-    let gate = gate(QueuePatch { pause: Some(Some(None)), ..QueuePatch::default() });
+    let gate = gate(&QueuePatch { pause: Some(Some(None)), ..QueuePatch::default() });
     assert_eq!(gate.barred(at(9)), Some(Barred::Paused));
     assert!(gate.queue.is_gated());
     let resume = QueuePatch { pause: Some(None), ..QueuePatch::default() };
@@ -30,7 +30,7 @@ fn a_paused_queue_lets_nothing_through() {
 
 #[test]
 fn a_second_pause_changes_the_reason_and_not_the_beginning() {
-    let first = gate(QueuePatch { pause: Some(Some(None)), ..QueuePatch::default() }).queue;
+    let first = gate(&QueuePatch { pause: Some(Some(None)), ..QueuePatch::default() }).queue;
     let again = QueuePatch { pause: Some(Some(Some("why".into()))), ..QueuePatch::default() };
     let (second, changed) = first.patched(&again, at(99));
     let pause = second.pause.clone().unwrap();
@@ -45,7 +45,7 @@ fn leases_count_against_the_queue_and_against_their_key() {
         concurrency_key_limit: Some(Some(1)),
         ..QueuePatch::default()
     };
-    let mut gate = gate(patch);
+    let mut gate = gate(&patch);
     assert_eq!((gate.barred(at(9)), gate.barred_key(Some("a"))), (None, None));
     gate.take(Some("a"), Some(at(9)));
     assert_eq!(gate.barred_key(Some("a")), Some(Barred::KeyFull));
@@ -61,7 +61,7 @@ fn leases_count_against_the_queue_and_against_their_key() {
 #[test]
 fn a_rate_says_when_the_next_one_may_start() {
     let rate = RateLimit { tasks: 2, per_seconds: 64 };
-    let mut gate = gate(QueuePatch { rate_limit: Some(Some(rate)), ..QueuePatch::default() });
+    let mut gate = gate(&QueuePatch { rate_limit: Some(Some(rate)), ..QueuePatch::default() });
     let second = 1_000_000;
     gate.take(None, Some(at(10 * second)));
     gate.take(None, Some(at(12 * second)));

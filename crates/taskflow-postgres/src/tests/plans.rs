@@ -36,6 +36,7 @@ fn walk(
 
 fn walks() -> Vec<Walk> {
     let mut walks = short_walks();
+    walks.extend(limited_walks());
     walks.extend(lists());
     walks
 }
@@ -75,6 +76,35 @@ fn lists() -> Vec<Walk> {
     walks
 }
 
+/// Those of claims from queues with limits.
+fn limited_walks() -> Vec<Walk> {
+    vec![
+        walk(
+            "claim beside full keys",
+            work::CLAIM_KEYED.as_str(),
+            "int8,text[],text[],int8,int8,int8,int8[],int8[],int8[],int8[],text[],text[]",
+            "1,'{q}','{k}',5,10,30,'{1}','{1}','{1}','{1}','{q}','{c}'",
+            &["tasks_ready", "tasks_id"],
+        ),
+        walk(
+            "behind full keys",
+            keyed::KEYED.as_str(),
+            "int8,text,text,int2,int8,text[],int8,int4,int8",
+            "1,'q','k',1,5,'{c}',10,100,1000",
+            &["tasks_keyed", "tasks_ready", "tasks_id"],
+        ),
+        walk(
+            "oldest",
+            work::OLDEST.as_str(),
+            "int8,text[],text[],int8,int8,text[],text[],int8[],int8[],int8[],int8[],int8[]",
+            "1,'{q}','{k}',5,16,'{q}','{c}','{1}','{1}','{1}','{1}','{7}'",
+            &["tasks_ready", "tasks_id"],
+        ),
+        walk("waiting", queues::WAITING, "int8,text", "1,'q'", &["lanes_key", "tasks_ready"]),
+        walk("counted leases", gates::LEASES, "text[]", "'{q}'", &["tasks_leased"]),
+    ]
+}
+
 fn short_walks() -> Vec<Walk> {
     let lane = "'{1}','{q}','{k}','{1}','{1}','{1}','{1}'";
     let [leases, deadlines, expiring] = work::EXPIRING.map(|from| format!("SELECT id {from}"));
@@ -101,29 +131,6 @@ fn short_walks() -> Vec<Walk> {
             "1,'{q}','{k}',5,10,30,'{1}','{1}','{1}','{1}'",
             &["tasks_ready", "tasks_id"],
         ),
-        walk(
-            "claim beside full keys",
-            work::CLAIM_KEYED.as_str(),
-            "int8,text[],text[],int8,int8,int8,int8[],int8[],int8[],int8[],text[],text[]",
-            "1,'{q}','{k}',5,10,30,'{1}','{1}','{1}','{1}','{q}','{c}'",
-            &["tasks_ready", "tasks_id"],
-        ),
-        walk(
-            "behind full keys",
-            keyed::KEYED.as_str(),
-            "int8,text,text,int2,int8,text[],int8,int4,int8",
-            "1,'q','k',1,5,'{c}',10,100,1000",
-            &["tasks_keyed", "tasks_ready", "tasks_id"],
-        ),
-        walk(
-            "oldest",
-            work::OLDEST.as_str(),
-            "int8,text[],text[],int8,int8,text[],text[],int8[],int8[],int8[],int8[],int8[]",
-            "1,'{q}','{k}',5,16,'{q}','{c}','{1}','{1}','{1}','{1}','{7}'",
-            &["tasks_ready", "tasks_id"],
-        ),
-        walk("waiting", queues::WAITING, "int8,text", "1,'q'", &["lanes_key", "tasks_ready"]),
-        walk("counted leases", gates::LEASES, "text[]", "'{q}'", &["tasks_leased"]),
         walk(
             "look",
             lanes::LOOK.as_str(),

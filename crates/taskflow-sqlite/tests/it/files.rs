@@ -3,12 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use taskflow_core::{Kind, LeaseToken, NewTask, TaskId, TenantId, Timestamp, WorkerName};
+use taskflow_core::{NewTask, TaskId, TenantId, Timestamp, WorkerName};
 use taskflow_sqlite::{OpenError, SqliteStore};
-use taskflow_store::{
-    Claim, Filter, Inserted, Kinds, Page, Store, StoreError, Sync, TaskStore, WorkStore,
-    WorkerStore,
-};
+use taskflow_store::{Filter, Inserted, Page, Store, StoreError, TaskStore, WorkerStore};
 
 const NOW: Timestamp = Timestamp::from_micros(1_000_000);
 
@@ -56,24 +53,22 @@ async fn a_newer_schema_is_refused() {
 
 #[tokio::test]
 async fn a_file_of_schema_2_gets_its_workers_with_the_tasks_that_they_hold() {
-    let (_folder, path) = written(b"");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tasks.db");
     let worker = WorkerName::parse("w1").expect("a name");
-    let store = SqliteStore::open(&path).expect("opens");
-    let kind = Kind::parse("work").expect("a name");
-    let new = NewTask { kind, ..NewTask::titled("held", NOW) };
-    store.insert(TenantId::DEFAULT, vec![new], NOW).await.expect("inserts");
-    let claim = Claim {
-        worker: worker.clone(),
-        queues: None,
-        kinds: Kinds::AllButBuiltIn,
-        lease_seconds: None,
-        tokens: vec![LeaseToken::new([1; 16])],
-    };
-    let sync = Sync { claim: Some(claim), ..Sync::default() };
-    assert_eq!(store.sync(TenantId::DEFAULT, sync, NOW).await.expect("claims").claimed.len(), 1);
-    drop(store);
     let before = rusqlite::Connection::open(&path).expect("opens");
-    before.execute_batch("DROP TABLE workers; PRAGMA user_version = 2").expect("as it was");
+    before.execute_batch(include_str!("../../migrations/0001_tasks.sql")).expect("schema 1");
+    before.execute_batch(include_str!("../../migrations/0002_walks.sql")).expect("schema 2");
+    before
+        .execute_batch(&format!(
+            "INSERT INTO tasks(id, tenant, status, priority, queue, kind, run_at, retrying, blocked_by, \
+             attempt, uncounted, max_attempts, lease_seconds, lease_token, lease_until, lease_length, \
+             worker, created_at, updated_at, started_at, version, title) VALUES (1, 1, 1, 1, 'default', \
+             'work', 1, 0, 0, 1, 0, 5, 30, zeroblob(16), {0} + 1000000, 30, 'w1', 1, {0}, {0}, 2, 'held'); \
+             INSERT INTO task_counts VALUES (1, 1, 'default', 'work', 1, 1); PRAGMA user_version = 2",
+            NOW.micros()
+        ))
+        .expect("as it was");
     drop(before);
     let store = SqliteStore::open(&path).expect("opens");
     assert_eq!(store.drained(NOW).await.expect("reads"), []);

@@ -100,7 +100,7 @@ pub async fn settings_come_back_as_they_were_set(h: &dyn Harness) {
     let stage = stage.reopen(h).await;
     assert_eq!(view(&stage, "a").await.queue, is);
     let all = stage.store.settings(stage.tenant).await.expect("settings works");
-    assert_eq!(all, [is.clone()]);
+    assert_eq!(all, std::slice::from_ref(&is));
     let cleared = set(
         &stage,
         "a",
