@@ -94,8 +94,7 @@ impl OperationInput for Key {
         let schema = SchemaObject {
             json_schema: schemars::json_schema!({
                 "type": "string",
-                "minLength": 1,
-                "maxLength": 512
+                "pattern": r#"^[!#-~][!-~]{0,254}$"#
             }),
             external_docs: None,
             example: None,

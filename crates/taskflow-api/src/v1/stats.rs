@@ -116,19 +116,35 @@ impl From<Overview> for StatsView {
 struct StatsQuery {
     /// Only this queue.
     #[serde(default)]
-    #[schemars(with = "String")]
+    #[schemars(
+        with = "String",
+        length(min = 1, max = 100),
+        regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")
+    )]
     queue: Option<QueueName>,
     /// Only this kind.
     #[serde(default)]
-    #[schemars(with = "String")]
+    #[schemars(
+        with = "String",
+        length(min = 1, max = 100),
+        regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")
+    )]
     kind: Option<Kind>,
     /// List only queues that come after this one.
     #[serde(default)]
-    #[schemars(with = "String")]
+    #[schemars(
+        with = "String",
+        length(min = 1, max = 100),
+        regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")
+    )]
     after_queue: Option<QueueName>,
     /// List only kinds that come after this one.
     #[serde(default)]
-    #[schemars(with = "String")]
+    #[schemars(
+        with = "String",
+        length(min = 1, max = 100),
+        regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")
+    )]
     after_kind: Option<Kind>,
 }
 

@@ -119,7 +119,11 @@ struct TimeseriesQuery {
     minutes: u32,
     /// Only this queue.
     #[serde(default)]
-    #[schemars(with = "String")]
+    #[schemars(
+        with = "String",
+        length(min = 1, max = 100),
+        regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")
+    )]
     queue: Option<QueueName>,
 }
 

@@ -208,7 +208,11 @@ async fn release(
 #[schemars(inline)]
 struct ListQuery {
     /// Where the last page ended, as its `Link` gave it.
-    #[schemars(with = "String", length(max = 250))]
+    #[schemars(
+        with = "String",
+        length(max = 250),
+        regex(pattern = r"^[0-9]{1,18}\.[A-Za-z0-9][A-Za-z0-9._:@/-]*$")
+    )]
     #[serde(default)]
     after: Option<String>,
     /// How many to give.
