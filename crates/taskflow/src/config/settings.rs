@@ -159,7 +159,7 @@ pub const SETTINGS: &[Setting] = &[
         Section::Retention,
         "RETENTION_COMPLETED_SECONDS",
         "604800",
-        "a whole number of seconds from 0 to 316224000 (ten years)",
+        "a whole number of seconds from 0 to 315360000 (ten years)",
         "For how long after its end a completed task is kept; then it is deleted with its history. \
          The default is 7 days. `0` keeps completed tasks for ever.",
     ),
@@ -167,14 +167,14 @@ pub const SETTINGS: &[Setting] = &[
         Section::Retention,
         "RETENTION_FAILED_SECONDS",
         "2592000",
-        "a whole number of seconds from 0 to 316224000 (ten years)",
+        "a whole number of seconds from 0 to 315360000 (ten years)",
         "The same for tasks that failed for good. The default is 30 days. `0` keeps them for ever.",
     ),
     setting(
         Section::Retention,
         "RETENTION_CANCELLED_SECONDS",
         "2592000",
-        "a whole number of seconds from 0 to 316224000 (ten years)",
+        "a whole number of seconds from 0 to 315360000 (ten years)",
         "The same for cancelled tasks. The default is 30 days. `0` keeps them for ever.",
     ),
     setting(
