@@ -198,12 +198,13 @@ fn in_line(task: &Task, around: &Around) -> Reason {
         let seconds = WORKER_THERE_SECONDS;
         let detail = format!(
             "it is next, but no worker for kind {kind} in queue {queue} called in the last {seconds} \
-             seconds"
+             seconds, or those that did are to drain"
         );
-        return Reason::new("no-worker", detail)
-            .ends("a worker that takes this kind and queue is started");
+        return Reason::new("no-worker", detail).ends(
+            "a worker that takes this kind and queue is started, or one that drains is resumed",
+        );
     };
-    let detail = format!("it is next, and all workers that take it are busy: {names}");
+    let detail = format!("it is next, and no worker that takes it waits; lately called: {names}");
     Reason::new("workers-busy", detail).ends("one of them has a free slot and claims")
 }
 

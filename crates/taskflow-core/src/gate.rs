@@ -3,12 +3,16 @@
 
 use std::collections::BTreeMap;
 
+use crate::limits::RATE_SECONDS_MAX;
 use crate::queue::{Queue, RateLimit};
 use crate::time::Timestamp;
 
 /// Into how many parts a span of a rate limit is cut. Starts of one part are remembered as one number and
 /// forgotten together, so a queue may run at 64/65 of its rate, and never above it.
 const PARTS: i64 = 64;
+
+/// How many parts are remembered at most: those of a span, and some of what lies before it.
+const PARTS_KEPT: usize = 80;
 
 /// The starts of the latest span: (beginning of a part in microseconds, starts in it), oldest first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -39,10 +43,17 @@ impl RateWindow {
         limit.tasks.saturating_sub(started)
     }
 
-    /// Notes one start.
+    /// Notes one start. What lies before the span is kept for a longer one that may be set later, put
+    /// together ever more coarsely: a start may count as later than it was, never as earlier.
     pub fn take(&mut self, limit: RateLimit, now: Timestamp) {
-        let began = now.micros() - span(limit);
-        self.0.retain(|(at, _)| at + part(limit) > began);
+        let longest = now.micros() - i64::from(RATE_SECONDS_MAX) * 1_000_000;
+        self.0.retain(|(at, _)| *at > longest);
+        while self.0.len() > PARTS_KEPT {
+            let (_, first) = self.0.remove(0);
+            if let Some((_, n)) = self.0.first_mut() {
+                *n = n.saturating_add(first);
+            }
+        }
         let at = now.micros() - now.micros().rem_euclid(part(limit));
         match self.0.last_mut() {
             // A clock that went back writes into the latest part.
@@ -53,12 +64,14 @@ impl RateWindow {
 
     /// When the next one may start.
     pub fn next(&self, limit: RateLimit, now: Timestamp) -> Timestamp {
-        let mut over = self.0.iter().map(|(_, n)| *n).fold(0, u32::saturating_add);
-        for (at, n) in &self.0 {
+        let began = now.micros() - span(limit);
+        let in_span = || self.0.iter().filter(|(at, _)| at + part(limit) > began);
+        let mut over = in_span().map(|(_, n)| *n).fold(0, u32::saturating_add);
+        for (at, n) in in_span() {
             if over < limit.tasks {
                 break;
             }
-            over -= n;
+            over = over.saturating_sub(*n);
             let free = at + part(limit) + span(limit);
             if over < limit.tasks {
                 return Timestamp::from_micros(free.max(now.micros()));
@@ -119,6 +132,22 @@ impl Gate {
         }
         let rate = settings.rate_limit?;
         (self.window.room(rate, now) == 0).then(|| Barred::Rate(self.window.next(rate, now)))
+    }
+
+    /// Every reason why a task with this `concurrency_key` may not start, for those who ask why.
+    pub fn all_barred(&self, key: Option<&str>, now: Timestamp) -> Vec<Barred> {
+        let settings = &self.queue.settings;
+        let full = settings.concurrency_limit.is_some_and(|limit| self.running >= limit);
+        let rate = settings.rate_limit.filter(|rate| self.window.room(*rate, now) == 0);
+        [
+            self.queue.pause.is_some().then_some(Barred::Paused),
+            full.then_some(Barred::Full),
+            self.barred_key(key),
+            rate.map(|rate| Barred::Rate(self.window.next(rate, now))),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 
     /// Why a task with this `concurrency_key` may not start.

@@ -112,6 +112,11 @@ impl Queue {
         Self { name, pause: None, settings: Settings::default(), version: 0, updated_at: None }
     }
 
+    /// Whether nothing of it is set any more, so that nothing has to be kept.
+    pub fn is_plain(&self) -> bool {
+        self.pause.is_none() && self.settings == Settings::default()
+    }
+
     /// Whether a claim has to look at it: it is paused, limited, or guarded otherwise than usual.
     pub fn is_gated(&self) -> bool {
         let settings = &self.settings;
@@ -139,6 +144,9 @@ impl Queue {
             });
         }
         let changed = new != *self;
+        if changed && new.is_plain() {
+            return (Self::plain(new.name), true);
+        }
         if changed {
             new.version += 1;
             new.updated_at = Some(now);

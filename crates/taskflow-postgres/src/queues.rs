@@ -80,7 +80,12 @@ impl Desk<'_> {
         if old.version == 0 && self.is_crowded().await? {
             return Ok(QueueSet::TooMany);
         }
-        write(self.session, self.tenant, &new, &window).await?;
+        if new.is_plain() {
+            let sql = "DELETE FROM taskflow.queues WHERE tenant = $1 AND name = $2";
+            self.session.query(sql, &of).await?;
+        } else {
+            write(self.session, self.tenant, &new, &window).await?;
+        }
         self.write_down().await?;
         let ready = waiting(self.session, self.tenant, name).await?;
         self.announce(&ready);

@@ -86,13 +86,7 @@ impl Desk<'_> {
             self.write_down().await?;
             let wanted = wanted.min(round);
             let keys = self.gates.full_keys(self.tenant);
-            let mut found = candidates(self, &places, &keys, wanted, window).await?;
-            if found.tasks.len() < wanted && found.full && !keys.0.is_empty() {
-                // The tasks of full keys stand in front, however many they are.
-                let far = keyed::candidates(self, &places, &keys, wanted).await?;
-                found.add(far, wanted);
-            }
-            let Found { tasks, full } = found;
+            let Found { tasks, full } = self.found(&places, &keys, wanted, window).await?;
             let (many, mut progress, mut refused) = (tasks.len(), false, false);
             let bytes: usize = tasks.iter().map(size).sum();
             for task in tasks {
@@ -117,6 +111,31 @@ impl Desk<'_> {
         }
         let later = self.later(&queues);
         Ok((hands.into_iter().map(|hand| hand.claimed).collect(), later))
+    }
+
+    /// The next tasks of these places. Queues with full keys are looked at lane by lane: their tasks may
+    /// stand behind any number of others.
+    async fn found(
+        &self,
+        places: &Places,
+        keys: &FullKeys,
+        wanted: usize,
+        window: i64,
+    ) -> Result<Found, Failure> {
+        if keys.0.is_empty() {
+            return candidates(self, places, wanted, window).await;
+        }
+        let (mut free, mut held) = (places.clone(), places.clone());
+        free.keep(|queue| !keys.0.iter().any(|full| full == queue));
+        held.keep(|queue| keys.0.iter().any(|full| full == queue));
+        let mut found = match free.queue.is_empty() {
+            true => Found { tasks: Vec::new(), full: false },
+            false => candidates(self, &free, wanted, window).await?,
+        };
+        found.tasks.extend(keyed::candidates(self, &held, keys, wanted, None).await?);
+        sort(&mut found.tasks);
+        found.tasks.truncate(wanted);
+        Ok(found)
     }
 
     /// Locks and counts the gates of these places; their queues.
@@ -294,21 +313,7 @@ const ROUND: usize = 128;
 /// themselves, locked in order with a second look at whether they still wait (`status + 0` keeps the
 /// planner from walking all waiting tasks by another index when its statistics are old). Every row
 /// tells too whether any walk ended by its limit; without a task there is one row of that alone.
-pub(crate) static CLAIM: LazyLock<String> = LazyLock::new(|| claim_sql(""));
-
-/// The same without the tasks of full keys.
-pub(crate) static CLAIM_KEYED: LazyLock<String> = LazyLock::new(|| claim_sql(&not_full(11)));
-
-/// That a task's `concurrency_key` is not among the queues and keys of two parameters.
-fn not_full(first: usize) -> String {
-    format!(
-        "AND (concurrency_key IS NULL OR (queue, concurrency_key) NOT IN \
-         (SELECT * FROM unnest(${first}::text[], ${}::text[])))",
-        first + 1
-    )
-}
-
-fn claim_sql(not_full: &str) -> String {
+pub(crate) static CLAIM: LazyLock<String> = LazyLock::new(|| {
     let columns = task_columns!();
     let mut with = Vec::new();
     let mut taken = String::from("0");
@@ -325,7 +330,7 @@ fn claim_sql(not_full: &str) -> String {
              ORDER BY w.run_at, w.id LIMIT CASE WHEN {taken} < $5 THEN $6 ELSE 0 END), \
              p{priority} AS MATERIALIZED (SELECT {columns} FROM taskflow.tasks \
              WHERE id = ANY(ARRAY(SELECT id FROM w{priority})) \
-             AND status + 0 = 0 AND blocked_by = 0 AND run_at <= $4 {not_full} \
+             AND status + 0 = 0 AND blocked_by = 0 AND run_at <= $4 \
              ORDER BY run_at, id LIMIT greatest($5 - ({taken}), 0) FOR UPDATE SKIP LOCKED)"
         ));
         taken = format!("{taken} + (SELECT count(*) FROM p{priority})");
@@ -340,7 +345,7 @@ fn claim_sql(not_full: &str) -> String {
         all.join(" UNION ALL "),
         full.join(" OR ")
     )
-}
+});
 
 /// Locks the oldest ready task of some lanes whatever its priority.
 pub(crate) static OLDEST: LazyLock<String> = LazyLock::new(|| {
@@ -351,18 +356,17 @@ pub(crate) static OLDEST: LazyLock<String> = LazyLock::new(|| {
              WHERE tenant = $1 AND queue = l.queue AND kind = l.kind AND priority = {priority} \
              AND status = 0 AND blocked_by = 0 AND run_at <= $4 AND run_at >= l.floor \
              ORDER BY run_at, id LIMIT $5) AS w",
-            8 + priority
+            6 + priority
         )
     };
     let lanes: Vec<String> = (0..4).map(lane).collect();
     format!(
         "WITH w AS MATERIALIZED ({}) SELECT {} FROM taskflow.tasks \
          WHERE id = ANY(ARRAY(SELECT id FROM w ORDER BY run_at, id LIMIT $5)) AND status + 0 = 0 \
-         AND blocked_by = 0 AND run_at <= $4 AND id <> ALL($12::int8[]) {} \
+         AND blocked_by = 0 AND run_at <= $4 AND id <> ALL($10::int8[]) \
          ORDER BY run_at, id LIMIT 1 FOR UPDATE SKIP LOCKED",
         lanes.join(" UNION ALL "),
-        task_columns!(),
-        not_full(6)
+        task_columns!()
     )
 });
 
@@ -370,20 +374,22 @@ async fn oldest(
     desk: &Desk<'_>,
     places: &Places,
     queue: &str,
-    (full_queues, full_keys): &FullKeys,
+    keys: &FullKeys,
     handed: &[i64],
 ) -> Result<Option<Task>, Failure> {
     let mut own = places.clone();
     own.keep(|of| of == queue);
+    if keys.0.iter().any(|full| full == queue) {
+        let all = keyed::candidates(desk, &own, keys, 1, Some(handed)).await?;
+        return Ok(all.into_iter().min_by_key(|task| (task.state.run_at, task.id)));
+    }
     let window = 16 + i64::try_from(handed.len()).unwrap_or(i64::MAX / 2);
-    let params: [Param<'_>; 12] = [
+    let params: [Param<'_>; 10] = [
         (&desk.tenant.0, Type::INT8),
         (&own.queue, Type::TEXT_ARRAY),
         (&own.kind, Type::TEXT_ARRAY),
         (&desk.now.micros(), Type::INT8),
         (&window, Type::INT8),
-        (full_queues, Type::TEXT_ARRAY),
-        (full_keys, Type::TEXT_ARRAY),
         (&own.floors[0], Type::INT8_ARRAY),
         (&own.floors[1], Type::INT8_ARRAY),
         (&own.floors[2], Type::INT8_ARRAY),
@@ -402,19 +408,6 @@ pub(crate) struct Found {
     full: bool,
 }
 
-impl Found {
-    /// Adds what stands further behind.
-    fn add(&mut self, more: Vec<Task>, wanted: usize) {
-        for task in more {
-            if !self.tasks.iter().any(|known| known.id == task.id) {
-                self.tasks.push(task);
-            }
-        }
-        sort(&mut self.tasks);
-        self.tasks.truncate(wanted);
-    }
-}
-
 /// Queues and their full keys, a column each.
 pub(crate) type FullKeys = (Vec<String>, Vec<String>);
 
@@ -430,12 +423,11 @@ fn sort(tasks: &mut [Task]) {
 async fn candidates(
     desk: &Desk<'_>,
     places: &Places,
-    (full_queues, full_keys): &FullKeys,
     wanted: usize,
     window: i64,
 ) -> Result<Found, Failure> {
     let wanted = i64::try_from(wanted).unwrap_or(i64::MAX);
-    let params: [Param<'_>; 12] = [
+    let params: [Param<'_>; 10] = [
         (&desk.tenant.0, Type::INT8),
         (&places.queue, Type::TEXT_ARRAY),
         (&places.kind, Type::TEXT_ARRAY),
@@ -446,13 +438,8 @@ async fn candidates(
         (&places.floors[1], Type::INT8_ARRAY),
         (&places.floors[2], Type::INT8_ARRAY),
         (&places.floors[3], Type::INT8_ARRAY),
-        (full_queues, Type::TEXT_ARRAY),
-        (full_keys, Type::TEXT_ARRAY),
     ];
-    let rows = match full_keys.is_empty() {
-        true => desk.session.query(&CLAIM, &params[..10]).await?,
-        false => desk.session.query(&CLAIM_KEYED, &params).await?,
-    };
+    let rows = desk.session.query(&CLAIM, &params).await?;
     let full = rows.first().map_or(Ok(false), |row| get(row, row.len() - 1))?;
     let mut tasks = Vec::with_capacity(rows.len());
     for row in &rows {

@@ -145,8 +145,7 @@ impl Tasks {
         if task.state.status == Status::Pending {
             let key = task.concurrency_key.clone();
             let view = self.store.gate(actor.tenant, task.queue.clone(), key.clone()).await?;
-            let (barred, full) = (view.gate.barred(now), view.gate.barred_key(key.as_deref()));
-            around.barred = barred.into_iter().chain(full).collect();
+            around.barred = view.gate.all_barred(key.as_deref(), now);
             around.pause = view.gate.queue.pause;
             around.settings = Some(view.gate.queue.settings);
             (around.holders, around.key_holders) = (view.holders, view.key_holders);
@@ -188,6 +187,7 @@ impl Tasks {
     ) -> Result<(), ServiceError> {
         let now = self.clock.now();
         let answers = self.store.delete(actor.tenant, vec![Delete { id, if_version }], now).await?;
+        self.bus.ready(&answers.ready, now);
         match one(answers)? {
             Deleted::Done => {
                 self.bus.ends.tell(std::iter::once(id));

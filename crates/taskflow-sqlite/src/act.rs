@@ -21,7 +21,7 @@ pub(crate) struct Act<'a> {
     /// What became ready so far and still is.
     pub(crate) ready: BTreeMap<TaskId, Ready>,
     /// Queues in which a limit has room again.
-    pub(crate) freed: BTreeSet<QueueName>,
+    pub(crate) freed: BTreeSet<(TenantId, QueueName)>,
 }
 
 impl Act<'_> {
@@ -95,7 +95,7 @@ impl Act<'_> {
     pub(crate) fn lease_ends(&mut self, of: &Hot) -> Result<(), Error> {
         let Some(gate) = self.memory.gates.get(self.tenant, &of.queue) else { return Ok(()) };
         if gate.queue.settings.counts_leases() {
-            self.freed.insert(of.queue.clone());
+            self.freed.insert((self.tenant, of.queue.clone()));
         }
         let key = self.concurrency_key(of.id)?;
         self.memory.gates.give_back(self.tenant, &of.queue, key.as_deref());
@@ -111,8 +111,8 @@ impl Act<'_> {
     /// All that became ready, and what waits in the queues where a limit has room again.
     pub(crate) fn told(self) -> Result<Vec<Ready>, Error> {
         let mut told = Vec::new();
-        for queue in &self.freed {
-            told.extend(self.waiting(queue)?);
+        for (tenant, queue) in &self.freed {
+            told.extend(self.waiting(*tenant, queue)?);
         }
         told.retain(|free| !self.ready.values().any(|ready| ready == free));
         told.extend(self.ready.into_values());

@@ -103,12 +103,19 @@ impl Act<'_> {
         // The writer knows of starts that are not written yet.
         let known = self.memory.gates.get(self.tenant, &name).map(|gate| gate.window.clone());
         let window = known.unwrap_or(stored);
-        write(self.connection, self.tenant, &new, &window)?;
+        match new.is_plain() {
+            true => self
+                .connection
+                .prepare_cached("DELETE FROM queues WHERE tenant = ?1 AND name = ?2")?
+                .execute(params![self.tenant.0, name.as_str()])
+                .map(drop)?,
+            false => write(self.connection, self.tenant, &new, &window)?,
+        }
         let gate = match new.is_gated() {
             true => Some(view(self.connection, self.tenant, &name, None)?.gate),
             false => None,
         };
-        let ready = self.waiting(&name)?;
+        let ready = self.waiting(self.tenant, &name)?;
         self.memory.gates.replace(self.tenant, name, gate);
         Ok(QueueSet::Done(Box::new(new), ready))
     }
@@ -122,9 +129,9 @@ impl Act<'_> {
     }
 
     /// What waits in a queue: the first task of each kind.
-    pub(crate) fn waiting(&self, name: &QueueName) -> Result<Vec<Ready>, Error> {
+    pub(crate) fn waiting(&self, tenant: TenantId, name: &QueueName) -> Result<Vec<Ready>, Error> {
         let mut ready: BTreeMap<_, Ready> = BTreeMap::new();
-        for lane in self.memory.pending(self.tenant).filter(|lane| lane.queue == *name) {
+        for lane in self.memory.pending(tenant).filter(|lane| lane.queue == *name) {
             let first = work::first_after(self.connection, lane, Timestamp::from_micros(i64::MIN))?;
             let Some(run_at) = first else { continue };
             let found = Ready { queue: name.clone(), kind: lane.kind.clone(), run_at };

@@ -125,7 +125,8 @@ async fn create(
 ) -> Answer<BulkAnswer> {
     if !(1..=BULK_MAX).contains(&body.tasks.len()) {
         let message = format!("must be 1 to {BULK_MAX} tasks");
-        return Err(Problem::field("/tasks", "too-many", message));
+        let code = if body.tasks.is_empty() { "too-few" } else { "too-many" };
+        return Err(Problem::field("/tasks", code, message));
     }
     let book = queues.book(Actor::DEFAULT).await?;
     let now = clock.now();

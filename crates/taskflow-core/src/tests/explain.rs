@@ -147,9 +147,9 @@ fn a_ready_task_whose_workers_are_busy_names_up_to_three_of_them() {
         only(&task(), &Around { takers, ..Around::default() })
     };
     for (names, says) in [
-        (&["w1"][..], "busy: w1"),
-        (&["w1", "w2", "w3"], "busy: w1, w2, w3"),
-        (&["w1", "w2", "w3", "w4", "w5"], "busy: w1, w2, w3 and 2 more"),
+        (&["w1"][..], "called: w1"),
+        (&["w1", "w2", "w3"], "called: w1, w2, w3"),
+        (&["w1", "w2", "w3", "w4", "w5"], "called: w1, w2, w3 and 2 more"),
     ] {
         let reason = busy(names);
         assert_eq!(reason.code, "workers-busy");

@@ -25,7 +25,7 @@ fn a_paused_queue_lets_nothing_through() {
     assert!(gate.queue.is_gated());
     let resume = QueuePatch { pause: Some(None), ..QueuePatch::default() };
     let (queue, _) = gate.queue.patched(&resume, at(9));
-    assert_eq!((queue.pause.is_none(), queue.version, queue.is_gated()), (true, 2, false));
+    assert_eq!(queue, Queue::plain(QueueName::default()), "nothing is set any more");
 }
 
 #[test]
@@ -72,6 +72,41 @@ fn a_rate_says_when_the_next_one_may_start() {
     // A lease that was there before is no start.
     gate.take(None, None);
     assert_eq!(gate.barred(next), None);
+}
+
+#[test]
+fn a_span_that_was_shorter_for_a_while_forgets_no_start() {
+    let long = RateLimit { tasks: 5, per_seconds: 60 };
+    let short = RateLimit { tasks: 1, per_seconds: 1 };
+    let mut window = RateWindow::default();
+    let second = 1_000_000;
+    (0..5).for_each(|_| window.take(long, at(0)));
+    window.take(short, at(2 * second));
+    assert_eq!(window.room(long, at(3 * second)), 0);
+    for n in 0..2_000 {
+        window.take(short, at(4 * second + n * second / 50));
+    }
+    assert!(window.to_text().split(',').count() <= 81);
+    assert_eq!(window.room(long, at(50 * second)), 0);
+    assert_eq!(window.room(long, at(200 * second)), 5);
+}
+
+#[test]
+fn whoever_asks_why_hears_every_reason() {
+    let patch = QueuePatch {
+        concurrency_limit: Some(Some(1)),
+        concurrency_key_limit: Some(Some(1)),
+        rate_limit: Some(Some(RateLimit { tasks: 1, per_seconds: 64 })),
+        pause: Some(Some(None)),
+        ..QueuePatch::default()
+    };
+    let mut gate = gate(&patch);
+    assert_eq!(gate.all_barred(Some("a"), at(9)), [Barred::Paused]);
+    gate.take(Some("a"), Some(at(9)));
+    let next = Barred::Rate(at(65_000_000));
+    let all = [Barred::Paused, Barred::Full, Barred::KeyFull, next];
+    assert_eq!(gate.all_barred(Some("a"), at(9)), all);
+    assert_eq!(gate.all_barred(None, at(9)), [Barred::Paused, Barred::Full, next]);
 }
 
 #[test]
@@ -128,7 +163,7 @@ proptest! {
                 prop_assert!(window.room(limit, next) > 0);
             }
             prop_assert_eq!(&RateWindow::from_text(&window.to_text()), &Some(window.clone()));
-            prop_assert!(window.to_text().split(',').count() <= 66);
+            prop_assert!(window.to_text().split(',').count() <= 81);
         }
         let span = i64::from(per_seconds) * 1_000_000;
         for (i, end) in starts.iter().enumerate() {

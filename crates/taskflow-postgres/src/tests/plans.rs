@@ -80,24 +80,24 @@ fn lists() -> Vec<Walk> {
 fn limited_walks() -> Vec<Walk> {
     vec![
         walk(
-            "claim beside full keys",
-            work::CLAIM_KEYED.as_str(),
-            "int8,text[],text[],int8,int8,int8,int8[],int8[],int8[],int8[],text[],text[]",
-            "1,'{q}','{k}',5,10,30,'{1}','{1}','{1}','{1}','{q}','{c}'",
+            "past full keys",
+            keyed::PASSING.as_str(),
+            "int8,text,text,int2,int8,text[],int8,int8,int8[]",
+            "1,'q','k',1,5,'{c}',10,1000,'{7}'",
             &["tasks_ready", "tasks_id"],
         ),
         walk(
             "behind full keys",
             keyed::KEYED.as_str(),
-            "int8,text,text,int2,int8,text[],int8,int4,int8",
-            "1,'q','k',1,5,'{c}',10,100,1000",
+            "int8,text,text,int2,int8,text[],int8,int4,int8[],int8",
+            "1,'q','k',1,5,'{c}',10,100,'{7}',1000",
             &["tasks_keyed", "tasks_ready", "tasks_id"],
         ),
         walk(
             "oldest",
             work::OLDEST.as_str(),
-            "int8,text[],text[],int8,int8,text[],text[],int8[],int8[],int8[],int8[],int8[]",
-            "1,'{q}','{k}',5,16,'{q}','{c}','{1}','{1}','{1}','{1}','{7}'",
+            "int8,text[],text[],int8,int8,int8[],int8[],int8[],int8[],int8[]",
+            "1,'{q}','{k}',5,16,'{1}','{1}','{1}','{1}','{7}'",
             &["tasks_ready", "tasks_id"],
         ),
         walk("waiting", queues::WAITING, "int8,text", "1,'q'", &["lanes_key", "tasks_ready"]),

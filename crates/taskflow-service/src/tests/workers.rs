@@ -278,14 +278,14 @@ async fn why_nobody_takes_a_task_is_judged_over_all_nodes() {
     stage.create("a").await;
     sleep(Duration::from_secs(3)).await;
     let (code, detail) = why(&stage.services, id(2)).await;
-    assert!(code == "workers-busy" && detail.ends_with("busy: busy"), "{code}: {detail}");
+    assert!(code == "workers-busy" && detail.ends_with("called: busy"), "{code}: {detail}");
     claim(&stage.services, &process("here", "one"), Want { limit: 1, ..wants("a") }).await;
     stage.create("a").await;
     let (_, detail) = why(&stage.services, id(3)).await;
-    assert!(detail.ends_with("busy: busy, here"), "who called here just now counts: {detail}");
+    assert!(detail.ends_with("called: busy, here"), "who called here just now counts: {detail}");
     drain(&stage.services, "here").await;
     let (_, detail) = why(&stage.services, id(3)).await;
-    assert!(detail.ends_with("busy: busy"), "who drains does not: {detail}");
+    assert!(detail.ends_with("called: busy"), "who drains does not: {detail}");
     sleep(Duration::from_secs(20)).await;
     let waits = parked(&node, &process("waits", "one"));
     assert_eq!(waits.await.unwrap().0, 1, "the last one is taken too");

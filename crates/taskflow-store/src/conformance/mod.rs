@@ -178,6 +178,7 @@ macro_rules! conformance {
                 a_queue_never_has_more_leases_than_its_limit
                 a_sync_may_take_the_room_that_its_finish_made
                 a_full_key_holds_up_nobody_else
+                the_order_holds_behind_full_keys
                 a_rate_lets_so_many_start_in_its_span
                 one_start_in_so_many_is_the_oldest_task_s
                 the_end_of_a_lease_tells_of_what_waits_for_the_limit

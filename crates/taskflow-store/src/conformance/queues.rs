@@ -15,7 +15,7 @@ fn named(name: &str, stage: &Stage) -> NewTask {
     NewTask { queue: queue(name), ..stage.plan(name) }
 }
 
-async fn set(stage: &Stage, name: &str, patch: QueuePatch) -> Queue {
+async fn set_one(stage: &Stage, name: &str, patch: QueuePatch) -> Queue {
     match answer(stage, name, None, patch).await {
         QueueSet::Done(queue, _) => *queue,
         other => panic!("not set: {other:?}"),
@@ -91,17 +91,17 @@ pub async fn settings_come_back_as_they_were_set(h: &dyn Harness) {
         retention: Some(settings.retention),
         pause: Some(Some(Some("ünder repair".into()))),
     };
-    let is = set(&stage, "a", patch.clone()).await;
+    let is = set_one(&stage, "a", patch.clone()).await;
     let pause = Some(Pause { reason: Some("ünder repair".into()), since: stage.now() });
     assert_eq!((&is.settings, is.pause.clone(), is.version), (&settings, pause, 1));
     assert_eq!(is.updated_at, Some(stage.now()));
     stage.pass(5.0);
-    assert_eq!(set(&stage, "a", patch).await, is, "the same again changes nothing");
+    assert_eq!(set_one(&stage, "a", patch).await, is, "the same again changes nothing");
     let stage = stage.reopen(h).await;
     assert_eq!(view(&stage, "a").await.queue, is);
     let all = stage.store.settings(stage.tenant).await.expect("settings works");
     assert_eq!(all, std::slice::from_ref(&is));
-    let cleared = set(
+    let cleared = set_one(
         &stage,
         "a",
         QueuePatch { rate_limit: Some(None), concurrency_limit: Some(None), ..resumed() },
@@ -126,7 +126,7 @@ pub async fn queues_are_listed_by_name_in_pages(h: &dyn Harness) {
     for name in ["b", "B", "a", "b"] {
         stage.create(named(name, &stage)).await;
     }
-    set(&stage, "only-set", limit(1)).await;
+    set_one(&stage, "only-set", limit(1)).await;
     let page = async |after: Option<&str>, limit| {
         let page = stage.store.queues(stage.tenant, after.map(queue), limit).await;
         let page = page.expect("queues works");
@@ -147,7 +147,7 @@ pub async fn a_paused_queue_hands_nothing_out_until_it_is_resumed(h: &dyn Harnes
     let stage = Stage::open(h).await;
     stage.create(named("a", &stage)).await;
     let held = stage.take().await;
-    set(&stage, "a", paused("repair")).await;
+    set_one(&stage, "a", paused("repair")).await;
     let waits = stage.create(named("a", &stage)).await.id;
     stage.create(named("b", &stage)).await;
     assert_eq!(titles(&stage.claim(stage.wish(9)).await), ["b"]);
@@ -169,7 +169,7 @@ pub async fn a_paused_queue_hands_nothing_out_until_it_is_resumed(h: &dyn Harnes
 /// Over every claim, through a restart; the end of a lease makes room, however it ends.
 pub async fn a_queue_never_has_more_leases_than_its_limit(h: &dyn Harness) {
     let stage = Stage::open(h).await;
-    set(&stage, "a", limit(2)).await;
+    set_one(&stage, "a", limit(2)).await;
     for _ in 0..9 {
         stage.create(named("a", &stage)).await;
     }
@@ -198,7 +198,7 @@ pub async fn a_queue_never_has_more_leases_than_its_limit(h: &dyn Harness) {
     assert_eq!(stage.claim(stage.wish(9)).await, [], "until the dead are rescued");
     stage.expire().await;
     assert_eq!(stage.claim(stage.wish(9)).await.len(), 2);
-    let raised = set(&stage, "a", limit(3)).await;
+    let raised = set_one(&stage, "a", limit(3)).await;
     assert_eq!(raised.version, 2);
     assert_eq!(stage.claim(stage.wish(9)).await.len(), 1);
 }
@@ -206,7 +206,7 @@ pub async fn a_queue_never_has_more_leases_than_its_limit(h: &dyn Harness) {
 /// One sync that ends an attempt may take the next one.
 pub async fn a_sync_may_take_the_room_that_its_finish_made(h: &dyn Harness) {
     let stage = Stage::open(h).await;
-    set(&stage, "a", limit(1)).await;
+    set_one(&stage, "a", limit(1)).await;
     let ids =
         [stage.create(named("a", &stage)).await.id, stage.create(named("a", &stage)).await.id];
     let held = stage.take().await;
@@ -218,7 +218,7 @@ pub async fn a_sync_may_take_the_room_that_its_finish_made(h: &dyn Harness) {
 /// The tasks of a full key are passed over, however many stand in front.
 pub async fn a_full_key_holds_up_nobody_else(h: &dyn Harness) {
     let stage = Stage::open(h).await;
-    set(&stage, "a", key_limit(1)).await;
+    set_one(&stage, "a", key_limit(1)).await;
     let keyed = |key: &str| NewTask {
         title: key.to_owned(),
         concurrency_key: Some(key.to_owned()),
@@ -246,10 +246,32 @@ pub async fn a_full_key_holds_up_nobody_else(h: &dyn Harness) {
     assert_eq!(titles(&stage.claim(stage.wish(9)).await), ["big"]);
 }
 
+/// Full keys change nothing about the order of the others, nor about the guard.
+pub async fn the_order_holds_behind_full_keys(h: &dyn Harness) {
+    let stage = Stage::open(h).await;
+    let guard = QueuePatch { starvation_guard: Some(4), ..key_limit(1) };
+    set_one(&stage, "a", guard).await;
+    let keyed = |key: &str, priority| NewTask {
+        title: key.to_owned(),
+        concurrency_key: Some(key.to_owned()),
+        priority,
+        ..named("a", &stage)
+    };
+    stage.insert((0..30).map(|_| keyed("full", Priority::Urgent)).collect()).await;
+    stage.insert(vec![keyed("high", Priority::Urgent), keyed("low", Priority::Low)]).await;
+    stage.insert((0..30).map(|_| keyed("full", Priority::Low)).collect()).await;
+    stage.pass(1.0);
+    let plain = NewTask { title: "plain".into(), priority: Priority::High, ..named("a", &stage) };
+    stage.insert(vec![plain; 8]).await;
+    assert_eq!(titles(&stage.claim(stage.wish(3)).await), ["full", "high", "plain"]);
+    // The fourth start is the oldest task's that may start.
+    assert_eq!(titles(&stage.claim(stage.wish(3)).await), ["low", "plain", "plain"]);
+}
+
 /// In every span of its length, through a restart, and it says when the next may start.
 pub async fn a_rate_lets_so_many_start_in_its_span(h: &dyn Harness) {
     let stage = Stage::open(h).await;
-    set(&stage, "a", rate(3, 64)).await;
+    set_one(&stage, "a", rate(3, 64)).await;
     for _ in 0..9 {
         stage.create(named("a", &stage)).await;
     }
@@ -268,7 +290,7 @@ pub async fn a_rate_lets_so_many_start_in_its_span(h: &dyn Harness) {
     stage.pass(0.002);
     assert_eq!(stage.claim(stage.wish(5)).await.len(), 2);
     // A retry is a start too; a limit that goes leaves the rest free.
-    set(&stage, "a", QueuePatch { rate_limit: Some(None), ..QueuePatch::default() }).await;
+    set_one(&stage, "a", QueuePatch { rate_limit: Some(None), ..QueuePatch::default() }).await;
     assert_eq!(stage.claim(stage.wish(9)).await.len(), 4);
 }
 
@@ -287,7 +309,8 @@ pub async fn one_start_in_so_many_is_the_oldest_task_s(h: &dyn Harness) {
     assert!(titles(&first).iter().all(|title| *title == "urgent"));
     assert_eq!(titles(&stage.claim(stage.wish(2)).await), ["low", "urgent"]);
     // Strict priority for those who want it.
-    set(&stage, "default", QueuePatch { starvation_guard: Some(0), ..QueuePatch::default() }).await;
+    set_one(&stage, "default", QueuePatch { starvation_guard: Some(0), ..QueuePatch::default() })
+        .await;
     stage.create(NewTask { run_at: first[0].task.created_at, ..low }).await;
     assert!(titles(&stage.claim(stage.wish(24)).await).iter().all(|title| *title == "urgent"));
     assert_eq!(titles(&stage.claim(stage.wish(24)).await), ["low"]);
@@ -296,7 +319,7 @@ pub async fn one_start_in_so_many_is_the_oldest_task_s(h: &dyn Harness) {
 /// Somebody who waits for the limit can be woken.
 pub async fn the_end_of_a_lease_tells_of_what_waits_for_the_limit(h: &dyn Harness) {
     let stage = Stage::open(h).await;
-    set(&stage, "a", limit(1)).await;
+    set_one(&stage, "a", limit(1)).await;
     let tasks = [stage.create(named("a", &stage)).await, stage.create(named("a", &stage)).await];
     let held = stage.take().await;
     assert_eq!(stage.claim(stage.wish(1)).await, []);
@@ -311,7 +334,7 @@ pub async fn the_end_of_a_lease_tells_of_what_waits_for_the_limit(h: &dyn Harnes
 pub async fn tenants_set_their_own_queues(h: &dyn Harness) {
     let stage = Stage::open(h).await;
     let other = stage.seen_by(TenantId(2));
-    set(&stage, "a", paused("mine")).await;
+    set_one(&stage, "a", paused("mine")).await;
     stage.create(named("a", &stage)).await;
     other.create(named("a", &other)).await;
     assert_eq!(stage.claim(stage.wish(1)).await, []);
@@ -335,4 +358,8 @@ pub async fn the_number_of_queues_with_settings_is_bounded(h: &dyn Harness) {
     }
     assert_eq!(set(QUEUES_MAX).await, QueueSet::TooMany);
     assert!(matches!(answer(&stage, "q7", None, limit(2)).await, QueueSet::Done(..)));
+    // One of which nothing is set any more makes room.
+    let none = QueuePatch { concurrency_limit: Some(None), ..QueuePatch::default() };
+    assert_eq!(set_one(&stage, "q7", none).await, Queue::plain(queue("q7")));
+    assert!(matches!(set(QUEUES_MAX).await, QueueSet::Done(..)));
 }

@@ -93,7 +93,10 @@ impl Tables {
             return QueueSet::TooMany;
         }
         let told = self.first_waiting(scope, &name);
-        self.queues.insert((scope, name), (new.clone(), window));
+        match new.is_plain() {
+            true => self.queues.remove(&(scope, name)),
+            false => self.queues.insert((scope, name), (new.clone(), window)),
+        };
         QueueSet::Done(Box::new(new), told)
     }
 }

@@ -2,11 +2,9 @@
 
 use taskflow_api::{ApiOptions, Cors};
 
-/// Prints the document.
-#[expect(clippy::print_stdout, reason = "the answer of a command")]
+/// Prints the document. Fails when standard output takes nothing.
 pub fn run() -> anyhow::Result<()> {
-    println!("{}", document()?);
-    Ok(())
+    Ok(super::print(format!("{}\n", document()?).as_bytes())?)
 }
 
 /// The document with the default title and version.

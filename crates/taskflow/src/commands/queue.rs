@@ -44,7 +44,7 @@ enum Verb {
     Pause(PauseOptions),
     /// Hand out what waits in a paused queue
     Resume(Named),
-    /// Delete the tasks of a queue
+    /// Delete the pending tasks of a queue, or those of another status
     Purge(PurgeOptions),
 }
 
@@ -66,7 +66,8 @@ struct Settings {
     /// Tasks handed out in so many seconds; none is any number
     #[arg(long, value_name = "TASKS/SECONDS|none", value_parser = rate)]
     rate_limit: Option<Value>,
-    /// Every so many claims the task that waits longest comes first, whatever its priority; none is never
+    /// Every so many claims the task that waits longest comes first, whatever its priority; 0 is
+    /// strict priority, none the usual 16
     #[arg(long, value_name = "N|none", value_parser = limit)]
     starvation_guard: Option<Value>,
     /// Any other setting, its value in JSON; may be given more than once
@@ -98,7 +99,7 @@ struct PauseOptions {
 struct PurgeOptions {
     #[command(flatten)]
     queue: Named,
-    /// Only this status
+    /// Only those of this status [default: pending]
     #[arg(long, value_name = "STATUS")]
     status: Option<String>,
 }
@@ -159,18 +160,25 @@ async fn purge_all(site: &Site, purge: &PurgeOptions, output: &Output) -> Result
         Some(status) => json!({"status": status}),
         None => json!({}),
     };
-    let mut deleted: u64 = 0;
+    let (mut deleted, mut skipped): (u64, u64) = (0, 0);
     loop {
         let mut answer = site.post(&["queues", name, "purge"], body.to_string()).await?;
         let part = Document::parse(&answer.text)?;
         let count: u64 = part.text("deleted").parse().unwrap_or(0);
         deleted += count;
+        skipped += part.text("skipped").parse::<u64>().unwrap_or(0);
         if count > 0 && part.text("more") == "true" {
             continue;
         }
         let more = part.text("more") == "true";
-        answer.text = json!({"deleted": deleted, "more": more}).to_string();
-        let line = format!("queue {name}: {deleted} tasks were deleted\n");
+        answer.text = json!({"deleted": deleted, "skipped": skipped, "more": more}).to_string();
+        let left = match skipped {
+            0 => String::new(),
+            _ => {
+                format!(", {skipped} could not be: others wait for them, or they changed meanwhile")
+            }
+        };
+        let line = format!("queue {name}: tasks deleted: {deleted}{left}\n");
         return output.show(&answer, |_| Ok(line));
     }
 }

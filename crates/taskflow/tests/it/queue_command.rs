@@ -65,7 +65,7 @@ async fn queues_are_read_set_paused_resumed_and_purged() {
     let resumed = queue(&url, &["resume", "mail"]).await;
     assert_eq!(resumed, (0, "queue mail is resumed\n".to_owned()));
     let purged = queue(&url, &["purge", "mail", "--status", "failed"]).await;
-    assert_eq!(purged, (0, "queue mail: 1007 tasks were deleted\n".to_owned()));
+    assert_eq!(purged, (0, "queue mail: tasks deleted: 1007\n".to_owned()));
     let settings =
         json!({"concurrency_limit": null, "rate_limit": {"tasks": 100, "per_seconds": 60}});
     let at = |path: &str| format!("/api/v1/queues{path}");

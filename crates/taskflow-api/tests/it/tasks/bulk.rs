@@ -87,7 +87,7 @@ async fn partial_creates_what_is_not_refused() {
 async fn a_bulk_create_that_cannot_be_read_does_nothing() {
     let app = TestApp::new();
     for mode in [ATOMIC, PARTIAL] {
-        app.post(mode, &json!({"tasks": []})).await.blames("/tasks", "too-many");
+        app.post(mode, &json!({"tasks": []})).await.blames("/tasks", "too-few");
         let many: Vec<Value> = (0..10_001).map(|_| json!({"title": "t"})).collect();
         app.post(mode, &json!({"tasks": many})).await.blames("/tasks", "too-many");
         app.post(mode, &json!({})).await.refused(422, "invalid-input");
