@@ -14,7 +14,10 @@ const WORKER_OFF: (&str, &str) = ("WORKER_ENABLED", "false");
 /// A worker of two places that has begun to look for work: over HTTP at `url`, or on the file in `folder`.
 async fn worker(folder: &std::path::Path, name: &str, url: Option<&str>) -> Process {
     let arguments = url.map_or(vec!["worker"], |url| vec!["worker", "--server", url]);
-    let mut command = taskflow(folder, &[("WORKER_CONCURRENCY", "2")], &arguments);
+    let hold = ["sh", "-c", "until test -e go; do sleep 0.02; done"];
+    let commands = json!({"hold": {"argv": hold, "cwd": folder}}).to_string();
+    let settings = [("WORKER_CONCURRENCY", "2"), ("WORKER_COMMANDS", commands.as_str())];
+    let mut command = taskflow(folder, &settings, &arguments);
     command.env("WORKER_NAME", name);
     let mut worker =
         Process::start(command, folder.join(format!("{}.log", name.replace('/', "_"))));
@@ -36,6 +39,16 @@ fn done(server: &Server, arguments: &[&str]) -> String {
     let (code, text) = said(server, arguments);
     assert_eq!(code, Some(0), "{arguments:?}: {text}");
     text
+}
+
+/// A task that runs until [`let_go`], however slow the machine is.
+async fn holding(server: &Server) -> i64 {
+    let task = json!({"title": "Hold", "kind": "command", "payload": {"command": "hold"}});
+    server.create(task).await
+}
+
+fn let_go(server: &Server) {
+    std::fs::write(server.folder().join("go"), "").unwrap();
 }
 
 async fn nap(server: &Server, seconds: f64) -> i64 {
@@ -63,7 +76,7 @@ async fn one_of_two_workers_that_is_drained_finishes_and_exits_and_the_other_tak
         let server = Server::start(&[WORKER_OFF]).await;
         let url = afar.then_some(server.url.as_str());
         let mut leaves = worker(server.folder(), "leaves", url).await;
-        let held = nap(&server, 2.0).await;
+        let held = holding(&server).await;
         assert_eq!(server.until(held, "in_progress").await["worker"], "leaves");
         let seen = listed(&server, "leaves", |worker| worker["holds"] == 1).await;
         let version = concat!("taskflow/", env!("CARGO_PKG_VERSION"));
@@ -79,6 +92,7 @@ async fn one_of_two_workers_that_is_drained_finishes_and_exits_and_the_other_tak
             let id = nap(&server, 0.01).await;
             assert_eq!(server.until(id, "completed").await["worker"], "stays");
         }
+        let_go(&server);
         assert_eq!(leaves.ended(PATIENCE).await.code(), Some(0));
         let held = server.task(held).await;
         assert_eq!((&held["status"], &held["worker"]), (&json!("completed"), &json!("leaves")));
@@ -96,7 +110,7 @@ async fn one_of_two_workers_that_is_drained_finishes_and_exits_and_the_other_tak
 async fn what_a_killed_worker_held_runs_elsewhere_at_once_when_it_is_released() {
     let server = Server::start(&[WORKER_OFF]).await;
     let mut victim = worker(server.folder(), "victim", Some(&server.url)).await;
-    let tasks = [nap(&server, 1.0).await, nap(&server, 1.0).await];
+    let tasks = [holding(&server).await, holding(&server).await];
     for id in tasks {
         server.until(id, "in_progress").await;
     }
@@ -104,6 +118,7 @@ async fn what_a_killed_worker_held_runs_elsewhere_at_once_when_it_is_released() 
     let _other = worker(server.folder(), "other", Some(&server.url)).await;
     let released = Instant::now();
     assert_eq!(done(&server, &["release", "victim"]), "worker victim: 2 tasks were released\n");
+    let_go(&server);
     for id in tasks {
         let task = server.until(id, "completed").await;
         assert_eq!((&task["worker"], &task["attempts_used"]), (&json!("other"), &json!(1)));
