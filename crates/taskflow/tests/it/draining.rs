@@ -168,13 +168,18 @@ async fn workers_are_listed_and_shown_for_people_and_scripts() {
 #[tokio::test]
 async fn a_worker_over_http_that_stops_has_its_parked_claim_answered_and_leaves_at_once() {
     let server = Server::start(&[WORKER_OFF]).await;
-    let mut stops = worker(server.folder(), "stops", Some(&server.url)).await;
-    listed(&server, "stops", |_| true).await;
-    let stopped = Instant::now();
-    stops.signal(Signal::TERM);
-    assert_eq!(stops.ended(PATIENCE).await.code(), Some(0));
+    // The fastest of three: a slow machine may delay one of them, listening delays each.
+    let mut fastest = PATIENCE;
+    for name in ["first", "second", "third"] {
+        let mut stops = worker(server.folder(), name, Some(&server.url)).await;
+        listed(&server, name, |_| true).await;
+        let stopped = Instant::now();
+        stops.signal(Signal::TERM);
+        assert_eq!(stops.ended(PATIENCE).await.code(), Some(0));
+        fastest = fastest.min(stopped.elapsed());
+    }
     // Not the second for which it would listen at a server that cannot be asked.
-    assert!(stopped.elapsed() < Duration::from_millis(900), "{:?}", stopped.elapsed());
+    assert!(fastest < Duration::from_millis(900), "{fastest:?}");
 }
 
 #[tokio::test]
