@@ -22,6 +22,7 @@ pub mod patch;
 pub mod queue;
 pub mod retention;
 pub mod retry;
+pub mod search;
 pub mod series;
 pub mod status;
 pub mod step;

@@ -24,6 +24,7 @@ mod orders;
 mod queues;
 mod retention;
 mod rows;
+mod search;
 mod series;
 mod session;
 mod stats;

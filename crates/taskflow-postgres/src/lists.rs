@@ -4,14 +4,14 @@
 use taskflow_core::limits::PAGE_BYTES_MAX;
 use taskflow_core::{Kind, QueueName, Status, Task, TaskId, TenantId, Timestamp};
 use taskflow_store::lists::{CODE, COMPARED, Codes, Off, SORTED_MAX, Source};
-use taskflow_store::{Filter, Found, Page};
+use taskflow_store::{Filter, Found, Page, Paged};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use crate::error::Failure;
 use crate::rows::{self, get};
 use crate::session::{Param, Session};
-use crate::tasks;
+use crate::{search, tasks};
 
 /// One page, newest first. None when it is heavier than `limits::PAGE_BYTES_MAX`: the ids and weights
 /// are read before the tasks.
@@ -19,14 +19,15 @@ pub(crate) async fn list(
     session: &Session,
     tenant: TenantId,
     page: &Page,
-) -> Result<Option<Vec<Task>>, Failure> {
+) -> Result<Option<Paged<Task>>, Failure> {
     // One state of the database: a page must not lose a task that changes between its statements.
     session.begin_reading().await?;
-    let ids = Ask::about(session, tenant, page).await?.ids().await?;
+    let (ids, rest) = Ask::about(session, tenant, page).await?.page().await?;
     let heavy = heavy(session, &ids).await?;
     let found = if heavy { Vec::new() } else { tasks::read(session, tenant, &ids).await? };
     session.execute("COMMIT").await?;
-    Ok((!heavy).then(|| found.into_iter().flatten().collect()))
+    let items = found.into_iter().flatten().collect();
+    Ok((!heavy).then_some(Paged { items, rest }))
 }
 
 /// The same page without the tasks.
@@ -34,16 +35,16 @@ pub(crate) async fn find(
     session: &Session,
     tenant: TenantId,
     page: &Page,
-) -> Result<Vec<Found>, Failure> {
+) -> Result<Paged<Found>, Failure> {
     session.begin_reading().await?;
-    let ids = Ask::about(session, tenant, page).await?.ids().await?;
+    let (ids, rest) = Ask::about(session, tenant, page).await?.page().await?;
     let ids: Vec<i64> = ids.iter().map(|id| id.get()).collect();
     let sql = "SELECT id, version, status FROM taskflow.tasks WHERE id = ANY($1)";
     let rows = session.query(sql, &[(&ids, Type::INT8_ARRAY)]).await?;
     session.execute("COMMIT").await?;
     let mut all: Vec<Found> = rows.iter().map(found).collect::<Result<_, _>>()?;
     all.sort_unstable_by_key(|found| std::cmp::Reverse(found.id));
-    Ok(all)
+    Ok(Paged { items: all, rest })
 }
 
 fn found(row: &Row) -> Result<Found, Failure> {
@@ -86,11 +87,12 @@ pub(crate) struct Walk {
 }
 
 /// A question to the database about a page.
-struct Ask<'a> {
-    session: &'a Session,
-    tenant: TenantId,
-    page: &'a Page,
-    floor: i64,
+pub(crate) struct Ask<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) tenant: TenantId,
+    pub(crate) page: &'a Page,
+    /// The ids that the page may have lie between these.
+    pub(crate) between: [i64; 2],
     walk: Walk,
     codes: Codes,
 }
@@ -107,7 +109,8 @@ impl<'a> Ask<'a> {
         let sources = Source::of(filter);
         let source = sources.first().copied().unwrap_or(Source::All);
         let walk = Walk { source, off: codes.off, apart: false };
-        let mut ask = Self { session, tenant, page, floor, walk, codes };
+        let between = [floor, page.before.map_or(i64::MAX, TaskId::get)];
+        let mut ask = Self { session, tenant, page, between, walk, codes };
         if sources.len() > 1 {
             let mut least = i64::MAX;
             // Where the five hundredth entry from here on is the oldest, entries are the rarest.
@@ -126,7 +129,29 @@ impl<'a> Ask<'a> {
         Ok(ask)
     }
 
-    async fn ids(&self) -> Result<Vec<TaskId>, Failure> {
+    /// The ids of the page, and where the next one begins.
+    async fn page(&self) -> Result<(Vec<TaskId>, Option<TaskId>), Failure> {
+        if let Some(search) = &self.page.filter.search {
+            return search::page(self, search).await;
+        }
+        let (limit, skip) = (self.page.limit.into(), self.page.skip.into());
+        let ids = self.ids(self.between, [limit, skip]).await?;
+        let full = ids.len() >= self.page.limit as usize;
+        let rest = ids.last().copied().filter(|_| full);
+        Ok((ids, rest))
+    }
+
+    /// Whether nothing but a text is asked for.
+    pub(crate) fn is_plain(&self) -> bool {
+        (Filter { search: None, ..self.page.filter.clone() }) == Filter::default()
+    }
+
+    /// The ids of a walk between two ids, both excluded.
+    pub(crate) async fn ids(
+        &self,
+        between: [i64; 2],
+        limit_skip: [i64; 2],
+    ) -> Result<Vec<TaskId>, Failure> {
         let Codes { whole, some, .. } = &self.codes;
         if whole.is_empty() && some.is_empty() {
             return Ok(Vec::new());
@@ -135,9 +160,8 @@ impl<'a> Ask<'a> {
             true => (whole.clone(), some.clone()),
             false => (self.codes.all(), Vec::new()),
         };
-        let (limit, skip) = (self.page.limit.into(), self.page.skip.into());
         let filter = &self.page.filter;
-        self.walked(&self.walk.sql(), filter, [limit, skip], [&listed, &apart]).await
+        self.walked((&self.walk.sql(), filter), between, limit_skip, [&listed, &apart]).await
     }
 
     /// The id of the entry of an index that a walk would come to after some others; 0 when there are not
@@ -154,7 +178,8 @@ impl<'a> Ask<'a> {
             Source::Tag => (TAGGED.to_owned(), Vec::new()),
             _ => (Walk { source, off: None, apart: false }.sql(), self.codes.all()),
         };
-        let found = self.walked(&walk, &alone, [1, COMPARED.into()], [&codes, &[]]).await?;
+        let limit_skip = [1, COMPARED.into()];
+        let found = self.walked((&walk, &alone), self.between, limit_skip, [&codes, &[]]).await?;
         Ok(found.first().map_or(0, |id| id.get()))
     }
 
@@ -172,8 +197,8 @@ impl<'a> Ask<'a> {
 
     async fn walked(
         &self,
-        sql: &str,
-        filter: &Filter,
+        (sql, filter): (&str, &Filter),
+        [floor, before]: [i64; 2],
         [limit, skip]: [i64; 2],
         [codes, apart]: [&[i32]; 2],
     ) -> Result<Vec<TaskId>, Failure> {
@@ -182,8 +207,8 @@ impl<'a> Ask<'a> {
             (&self.tenant.0, Type::INT8),
             (&limit, Type::INT8),
             (&skip, Type::INT8),
-            (&page.before.map_or(i64::MAX, TaskId::get), Type::INT8),
-            (&self.floor, Type::INT8),
+            (&before, Type::INT8),
+            (&floor, Type::INT8),
             (&codes, Type::INT4_ARRAY),
             (&filter.queue.as_ref().map(QueueName::as_str), Type::TEXT),
             (&filter.kind.as_ref().map(Kind::as_str), Type::TEXT),

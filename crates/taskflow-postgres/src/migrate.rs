@@ -15,6 +15,7 @@ const STEPS: &[(&str, &str)] = &[
     ("V5__workers", include_str!("../migrations/0005_workers.sql")),
     ("V6__idempotency", include_str!("../migrations/0006_idempotency.sql")),
     ("V7__stats", include_str!("../migrations/0007_stats.sql")),
+    ("V8__search", include_str!("../migrations/0008_search.sql")),
 ];
 
 /// The newest schema that this program knows.

@@ -17,8 +17,8 @@ use taskflow_store::batcher::{self, Batcher};
 use taskflow_store::{
     AllInserted, Answers, Counts, Deed, Delete, Deleted, Due, Edit, Edited, Expired, Found,
     GateView, Health, Hints, IdempotencyStore, Inserted, ListStore, Narrow, Once, Onced, Overview,
-    Page, Pruned, QueueSet, QueueStore, QueueView, RetentionStore, StatsStore, Store, StoreError,
-    Sync, Synced, TaskStore, WorkStore, weight,
+    Page, Paged, Pruned, QueueSet, QueueStore, QueueView, RetentionStore, SearchStore, Sketched,
+    StatsStore, Store, StoreError, Sync, Synced, TaskStore, WorkStore, weight,
 };
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
@@ -34,7 +34,7 @@ use crate::options::{Options, PoolMode};
 use crate::orders::{Change, Changed, Changes, Insert, Inserts, What, Work, Works};
 use crate::rows::get;
 use crate::session::Session;
-use crate::{lists, migrate, queues, retention, spawn, stats, tasks, work, writer};
+use crate::{lists, migrate, queues, retention, search, spawn, stats, tasks, work, writer};
 
 /// The store on one PostgreSQL database. Dropping it carries out what waits and closes its connections.
 pub struct PostgresStore {
@@ -50,6 +50,7 @@ pub struct PostgresStore {
     lanes: Arc<Lanes>,
     hints: Hints,
     quiet: Quiet,
+    sketching: Mutex<search::Progress>,
     /// What ends with the store: the flushers end by themselves when they are through.
     beside: Vec<AbortHandle>,
 }
@@ -165,7 +166,21 @@ impl PostgresStore {
             beside.push(spawn(Listener { server, hints: hint, lanes, look, own }.run()));
         }
         let quiet = Quiet::default();
-        Ok(Self { pool, inserts, bound, works, changes, onces, clock, lanes, hints, quiet, beside })
+        let sketching = Mutex::default();
+        Ok(Self {
+            pool,
+            inserts,
+            bound,
+            works,
+            changes,
+            onces,
+            clock,
+            lanes,
+            hints,
+            quiet,
+            sketching,
+            beside,
+        })
     }
 
     /// The database's time.
@@ -286,7 +301,7 @@ impl TaskStore for PostgresStore {
         .await
     }
 
-    async fn list(&self, scope: TenantId, page: Page) -> Result<Vec<Task>, StoreError> {
+    async fn list(&self, scope: TenantId, page: Page) -> Result<Paged<Task>, StoreError> {
         let listed = self
             .read(|session| {
                 let page = page.clone();
@@ -450,7 +465,7 @@ impl QueueStore for PostgresStore {
 
 #[async_trait]
 impl ListStore for PostgresStore {
-    async fn find(&self, scope: TenantId, page: Page) -> Result<Vec<Found>, StoreError> {
+    async fn find(&self, scope: TenantId, page: Page) -> Result<Paged<Found>, StoreError> {
         self.read(|session| {
             let page = page.clone();
             async move { lists::find(&session, scope, &page).await }
@@ -469,6 +484,15 @@ impl RetentionStore for PostgresStore {
     ) -> Result<Pruned, StoreError> {
         // Once more after a lost connection is no harm: what is gone is not found again.
         self.read(|session| async move { retention::prune(&session, kept, now, limit).await }).await
+    }
+}
+
+#[async_trait]
+impl SearchStore for PostgresStore {
+    async fn sketch(&self, least: u32) -> Result<Sketched, StoreError> {
+        // Once more after a lost connection is no harm: what is in a sketch is not put into another one.
+        self.read(|session| async move { search::sketch(&session, &self.sketching, least).await })
+            .await
     }
 }
 

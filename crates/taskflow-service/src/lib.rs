@@ -116,12 +116,13 @@ impl Services {
     /// The background duties of these services.
     pub fn duties(&self) -> Vec<Box<dyn duties::Duty>> {
         let store = || Arc::clone(&self.store);
-        let duties: [Box<dyn duties::Duty>; 5] = [
+        let duties: [Box<dyn duties::Duty>; 6] = [
             Box::new(duties::reaper::Reaper::new(store(), Arc::clone(&self.bus))),
             Box::new(duties::herald::Herald::new(store(), Arc::clone(&self.bus))),
             Box::new(duties::workers::Roster::new(store(), Arc::clone(&self.bus))),
             Box::new(duties::idempotency::Forgetter::new(store())),
             Box::new(duties::janitor::Janitor::new(store(), self.retention.clone())),
+            Box::new(duties::search::Sketcher::new(store())),
         ];
         let watched = |duty| {
             let pulse = self.probe.pulse.clone();

@@ -45,9 +45,9 @@ impl Many {
         let until = Instant::now() + Duration::from_secs(MANY_SECONDS_MAX);
         let mut counted = 0;
         loop {
-            let found = walk.page(&*self.store, actor).await?;
+            let (found, whole) = walk.page(&*self.store, actor).await?;
             counted += found.len() as u64;
-            if found.len() < FIND_MAX as usize {
+            if whole {
                 return Ok((counted, false));
             }
             if counted >= MANY_COUNTED_MAX || Instant::now() >= until {
@@ -69,8 +69,7 @@ impl Many {
         let until = Instant::now() + Duration::from_secs(MANY_SECONDS_MAX);
         let mut outcome = Outcome::default();
         loop {
-            let found = walk.page(&*self.store, actor).await?;
-            let whole = found.len() < FIND_MAX as usize;
+            let (found, whole) = walk.page(&*self.store, actor).await?;
             let (fit, unfit): (Vec<Found>, Vec<Found>) =
                 found.into_iter().partition(|found| verdict.fits(found.status));
             outcome.skipped += unfit.len() as u64;
@@ -142,11 +141,16 @@ struct Walk {
 }
 
 impl Walk {
-    async fn page(&mut self, store: &dyn Store, actor: Actor) -> Result<Vec<Found>, ServiceError> {
+    /// The next ones, and whether they are the last.
+    async fn page(
+        &mut self,
+        store: &dyn Store,
+        actor: Actor,
+    ) -> Result<(Vec<Found>, bool), ServiceError> {
         let (filter, before, now) = (self.filter.clone(), self.before, self.now);
         let page = Page { filter, before, skip: 0, limit: FIND_MAX, now };
         let found = store.find(actor.tenant, page).await?;
-        self.before = found.last().map(|found| found.id).or(self.before);
-        Ok(found)
+        self.before = found.rest;
+        Ok((found.items, found.rest.is_none()))
     }
 }

@@ -9,7 +9,8 @@ use taskflow_core::limits::LINE_MAX;
 use taskflow_core::{Attempt, Clock, Fault, Illegal, NewTask, Status, TaskId};
 use taskflow_core::{Task, TaskPatch};
 use taskflow_store::{
-    AllInserted, Answers, Counts, Delete, Deleted, Edit, Edited, Inserted, Page, Store, Which,
+    AllInserted, Answers, Counts, Delete, Deleted, Edit, Edited, Inserted, Page, Paged, Store,
+    Which,
 };
 use tokio::time::Instant;
 
@@ -155,7 +156,7 @@ impl Tasks {
     }
 
     /// One page of tasks, newest first.
-    pub async fn list(&self, actor: Actor, page: Page) -> Result<Vec<Task>, ServiceError> {
+    pub async fn list(&self, actor: Actor, page: Page) -> Result<Paged<Task>, ServiceError> {
         Ok(self.store.list(actor.tenant, page).await?)
     }
 

@@ -19,6 +19,7 @@ mod queues;
 mod readers;
 mod retention;
 mod rows;
+mod search;
 mod series;
 mod shrink;
 mod stats;

@@ -6,17 +6,17 @@ use rusqlite::{Connection, Error, OptionalExtension, Row, params};
 use taskflow_core::limits::PAGE_BYTES_MAX;
 use taskflow_core::{Json, Kind, QueueName, Status, Task, TaskId, TenantId, Timestamp};
 use taskflow_store::lists::{CODE, COMPARED, Codes, Off, SORTED_MAX, Source};
-use taskflow_store::{Filter, Found, Page};
+use taskflow_store::{Filter, Found, Page, Paged};
 
-use crate::tasks;
+use crate::{search, tasks};
 
 /// One page, newest first. None when it is heavier than `limits::PAGE_BYTES_MAX`.
 pub(crate) fn list(
     connection: &Connection,
     tenant: TenantId,
     page: &Page,
-) -> Result<Option<Vec<Task>>, Error> {
-    let ids = ids(connection, tenant, page)?;
+) -> Result<Option<Paged<Task>>, Error> {
+    let (ids, rest) = ids(connection, tenant, page)?;
     let (mut found, mut bytes) = (Vec::with_capacity(ids.len()), 0);
     for id in ids.into_iter().filter_map(TaskId::new) {
         let Some(task) = tasks::task(connection, tenant, id)? else { continue };
@@ -27,7 +27,7 @@ pub(crate) fn list(
         }
         found.push(task);
     }
-    Ok(Some(found))
+    Ok(Some(Paged { items: found, rest }))
 }
 
 /// The same page without the tasks.
@@ -35,14 +35,15 @@ pub(crate) fn find(
     connection: &Connection,
     tenant: TenantId,
     page: &Page,
-) -> Result<Vec<Found>, Error> {
+) -> Result<Paged<Found>, Error> {
     let mut statement =
         connection.prepare_cached("SELECT id, version, status FROM tasks WHERE id = ?1")?;
     let mut all = Vec::new();
-    for id in ids(connection, tenant, page)? {
+    let (ids, rest) = ids(connection, tenant, page)?;
+    for id in ids {
         all.extend(statement.query_row([id], found).optional()?.flatten());
     }
-    Ok(all)
+    Ok(Paged { items: all, rest })
 }
 
 fn found(row: &Row<'_>) -> Result<Option<Found>, Error> {
@@ -51,12 +52,28 @@ fn found(row: &Row<'_>) -> Result<Option<Found>, Error> {
     Ok(id.zip(status).map(|(id, status)| Found { id, version, status }))
 }
 
-/// The ids of a page.
-fn ids(connection: &Connection, tenant: TenantId, page: &Page) -> Result<Vec<i64>, Error> {
+/// The ids of a page, and where the next one begins.
+fn ids(
+    connection: &Connection,
+    tenant: TenantId,
+    page: &Page,
+) -> Result<(Vec<i64>, Option<TaskId>), Error> {
     let floor = floor(connection, page.filter.created_after)?;
-    let walk = Ask { connection, tenant, page, floor };
-    let walked = walk.plan()?;
-    walk.ids(&walked.sql(&page.filter), page.limit, page.skip)
+    let between = [floor, page.before.map_or(i64::MAX, TaskId::get)];
+    let walk = Ask { connection, tenant, page, between };
+    let Some(wanted) = &page.filter.search else {
+        let ids = walk.ids(&walk.plan()?.sql(&page.filter), between, [page.limit, page.skip])?;
+        let full = ids.len() >= page.limit as usize;
+        let rest = ids.last().filter(|_| full).and_then(|id| TaskId::new(*id));
+        return Ok((ids, rest));
+    };
+    let wanted = (tenant, page, wanted);
+    if (Filter { search: None, ..page.filter.clone() }) == Filter::default() {
+        return search::page(connection, wanted, floor, None);
+    }
+    let sql = walk.plan()?.sql(&page.filter);
+    let mut ids = |between, limit| walk.ids(&sql, between, [limit, 0]);
+    search::page(connection, wanted, floor, Some(&mut ids))
 }
 
 const FLOOR: &str = "SELECT id FROM task_births WHERE at <= ?1 ORDER BY at DESC, id DESC LIMIT 1";
@@ -81,7 +98,8 @@ struct Ask<'a> {
     connection: &'a Connection,
     tenant: TenantId,
     page: &'a Page,
-    floor: i64,
+    /// The ids that the page may have lie between these.
+    between: [i64; 2],
 }
 
 impl Ask<'_> {
@@ -94,7 +112,8 @@ impl Ask<'_> {
         for source in sources.iter().copied().filter(|_| sources.len() > 1) {
             let codes = Codes { whole: codes.all(), some: Vec::new(), off: None };
             let walk = Walk { source, codes, apart: false };
-            let far = self.ids(&walk.sql_of_index(filter), 1, COMPARED)?.first().copied();
+            let sql = walk.sql_of_index(filter);
+            let far = self.ids(&sql, self.between, [1, COMPARED])?.first().copied();
             if far.unwrap_or(0) < best.1 {
                 best = (source, far.unwrap_or(0));
             }
@@ -116,15 +135,20 @@ impl Ask<'_> {
         Ok(counted <= SORTED_MAX)
     }
 
-    fn ids(&self, sql: &str, limit: u32, skip: u32) -> Result<Vec<i64>, Error> {
+    fn ids(
+        &self,
+        sql: &str,
+        [floor, before]: [i64; 2],
+        [limit, skip]: [u32; 2],
+    ) -> Result<Vec<i64>, Error> {
         if sql.is_empty() {
             return Ok(Vec::new());
         }
         let (page, filter) = (self.page, &self.page.filter);
         let values: [(&str, &dyn ToSql); 10] = [
             (":tenant", &self.tenant.0),
-            (":before", &page.before.map_or(i64::MAX, TaskId::get)),
-            (":floor", &self.floor),
+            (":before", &before),
+            (":floor", &floor),
             (":limit", &limit),
             (":skip", &skip),
             (":queue", &filter.queue.as_ref().map(QueueName::as_str)),

@@ -15,8 +15,8 @@ use taskflow_store::batcher::Batcher;
 use taskflow_store::{
     AllInserted, Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Found, GateView,
     Health, Hints, IdempotencyStore, Inserted, ListStore, Narrow, Once, Onced, Overview, Page,
-    Pruned, QueueSet, QueueStore, QueueView, RetentionStore, StatsStore, Store, StoreError, Sync,
-    Synced, TaskStore, WorkStore, weight,
+    Paged, Pruned, QueueSet, QueueStore, QueueView, RetentionStore, SearchStore, Sketched,
+    StatsStore, Store, StoreError, Sync, Synced, TaskStore, WorkStore, weight,
 };
 use tokio::sync::watch;
 
@@ -24,7 +24,8 @@ use crate::error::OpenError;
 use crate::readers::{READERS, Readers};
 use crate::writer::{Order, Said, What};
 use crate::{
-    connect, idempotency, keeper, lists, migrate, queues, retention, stats, tasks, work, writer,
+    connect, idempotency, keeper, lists, migrate, queues, retention, search, stats, tasks, work,
+    writer,
 };
 
 /// The store on one SQLite file. Dropping it carries out what waits, checkpoints and closes the file.
@@ -35,6 +36,8 @@ pub struct SqliteStore {
     pub(crate) readers: Readers,
     /// For what must not wait behind clients' reads: what expires and what comes due.
     pub(crate) duties: Readers,
+    /// Where the last look for sketches of tasks that are gone ended.
+    hand: Mutex<i64>,
     /// Which file it opened: device and inode.
     place: Option<(u64, u64)>,
     hints: Hints,
@@ -63,6 +66,7 @@ impl SqliteStore {
             batcher: Some(batcher),
             readers: Readers::new(path.into(), READERS),
             duties: Readers::new(path.into(), 1),
+            hand: Mutex::new(0),
             place,
             hints,
             stop: Some(stop),
@@ -162,7 +166,7 @@ impl TaskStore for SqliteStore {
             .await
     }
 
-    async fn list(&self, scope: TenantId, page: Page) -> Result<Vec<Task>, StoreError> {
+    async fn list(&self, scope: TenantId, page: Page) -> Result<Paged<Task>, StoreError> {
         let listed = self.readers.read(move |c| lists::list(c, scope, &page)).await?;
         listed.ok_or(StoreError::PageTooLarge)
     }
@@ -292,7 +296,7 @@ impl QueueStore for SqliteStore {
 
 #[async_trait]
 impl ListStore for SqliteStore {
-    async fn find(&self, scope: TenantId, page: Page) -> Result<Vec<Found>, StoreError> {
+    async fn find(&self, scope: TenantId, page: Page) -> Result<Paged<Found>, StoreError> {
         self.readers.read(move |connection| lists::find(connection, scope, &page)).await
     }
 }
@@ -346,6 +350,31 @@ impl RetentionStore for SqliteStore {
         let what = What::Prune(over, limit);
         match self.order(TenantId::DEFAULT, now, what, weight::TASK_BYTES).await? {
             Said::Pruned(pruned) => Ok(pruned),
+            _ => mixed_up(),
+        }
+    }
+}
+
+#[async_trait]
+impl SearchStore for SqliteStore {
+    async fn sketch(&self, least: u32) -> Result<Sketched, StoreError> {
+        let from = *self.hand.lock();
+        let look = move |connection: &_| {
+            let mut hand = from;
+            Ok((search::plan(connection, least, &mut hand)?, hand))
+        };
+        let (plan, hand) = self.duties.read(look).await?;
+        *self.hand.lock() = hand;
+        let sketched = plan.sketched;
+        if plan.is_empty() {
+            return Ok(sketched);
+        }
+        let what = What::Sketch(Box::new(plan));
+        match self
+            .order(TenantId::DEFAULT, Timestamp::from_micros(0), what, weight::TASK_BYTES)
+            .await?
+        {
+            Said::Looked => Ok(sketched),
             _ => mixed_up(),
         }
     }

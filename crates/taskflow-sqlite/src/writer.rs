@@ -20,7 +20,7 @@ use crate::act::Act;
 use crate::memory::Memory;
 use crate::retention::Over;
 use crate::workers::{self, Told};
-use crate::{connect, error, idempotency, keeper, shrink};
+use crate::{connect, error, idempotency, keeper, search, shrink};
 
 /// A command with its scope.
 #[derive(Debug)]
@@ -48,6 +48,8 @@ pub(crate) enum What {
     Forget(u32),
     /// Where a look found ended tasks that may go, and how many go at most.
     Prune(Vec<Over>, u32),
+    /// What a look found that sketches of texts lack.
+    Sketch(Box<search::Plan>),
     /// Looks whether another process wrote.
     Look,
     /// Copies the rest of the WAL after this commit, so that the next one starts it anew.
@@ -410,6 +412,10 @@ pub(crate) fn perform(
             Said::Workers(told)
         }
         What::Prune(over, limit) => Said::Pruned(act.prune(&over, limit)?),
+        What::Sketch(plan) => {
+            search::carry_out(connection, &plan)?;
+            Said::Looked
+        }
         What::Shrink(pages) => {
             shrink::shrink(connection, pages)?;
             Said::Looked

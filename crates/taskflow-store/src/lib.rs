@@ -31,6 +31,7 @@ pub mod moving;
 mod page;
 mod queues;
 mod retention;
+pub mod search;
 mod stats;
 mod tasks;
 pub mod weight;
@@ -44,9 +45,10 @@ pub use health::Health;
 pub use hints::{Answers, Hints, Ready};
 pub use idempotency::{Deed, Done, IdempotencyStore, Once, Onced, Render};
 pub use lists::{Found, ListStore};
-pub use page::{Filter, Page};
+pub use page::{Filter, Page, Paged};
 pub use queues::{GateView, QueueSet, QueueStore, QueueView};
 pub use retention::{Pruned, RetentionStore};
+pub use search::{SearchStore, Sketched};
 pub use stats::{Narrow, Overview, StatsStore};
 pub use tasks::{AllInserted, Counts, Delete, Deleted, Edit, Edited, Inserted, TaskStore};
 pub use work::{
@@ -65,6 +67,7 @@ pub trait Store:
     + QueueStore
     + IdempotencyStore
     + RetentionStore
+    + SearchStore
     + StatsStore
 {
     /// Asks the database whether it answers, and its schema.

@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use taskflow_core::{PendingReason, Priority, Status, TaskId, TenantId};
 
-use crate::{Filter, Page, StoreError};
+use crate::{Filter, Page, Paged, StoreError};
 
 /// A task that a filter takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct Found {
 #[async_trait]
 pub trait ListStore: Send + Sync {
     /// One page as [`crate::TaskStore::list`] gives it, without the tasks themselves.
-    async fn find(&self, scope: TenantId, page: Page) -> Result<Vec<Found>, StoreError>;
+    async fn find(&self, scope: TenantId, page: Page) -> Result<Paged<Found>, StoreError>;
 }
 
 /// The number below 32 under which the indexes of lists keep a task: four times where it stands, and its

@@ -5,7 +5,7 @@ use taskflow_core::{
     Attempt, Fault, Illegal, NewTask, Refusal, Status, Task, TaskId, TaskPatch, TenantId, Timestamp,
 };
 
-use crate::{Answers, Page, StoreError};
+use crate::{Answers, Page, Paged, StoreError};
 
 /// Answer to one [`NewTask`].
 #[derive(Debug, Clone, PartialEq)]
@@ -145,7 +145,7 @@ pub trait TaskStore: Send + Sync {
     -> Result<Vec<Option<Task>>, StoreError>;
 
     /// One page, newest first.
-    async fn list(&self, scope: TenantId, page: Page) -> Result<Vec<Task>, StoreError>;
+    async fn list(&self, scope: TenantId, page: Page) -> Result<Paged<Task>, StoreError>;
 
     /// Changes fields and status. All or nothing per task; fields first, then the status.
     async fn edit(

@@ -5,6 +5,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use taskflow_core as core;
+use taskflow_core::search::Search;
 use taskflow_core::{Fault, Kind, QueueName, Timestamp, text};
 use taskflow_service::words::Filter;
 
@@ -43,12 +44,18 @@ pub(crate) struct FilterWords {
     #[serde(deserialize_with = "present")]
     #[schemars(with = "Instant")]
     created_after: Option<String>,
+    /// Only with all of these words and "quoted phrases" somewhere in the title or in the description,
+    /// whatever the letters' case. A page may then hold fewer tasks than `limit`, even none, and yet
+    /// have a next one.
+    #[serde(deserialize_with = "present")]
+    #[schemars(with = "String", length(min = 1, max = 200))]
+    q: Option<String>,
 }
 
 impl FilterWords {
     /// The names of its parts.
-    pub(crate) const NAMES: [&'static str; 7] =
-        ["status", "priority", "queue", "kind", "tag", "pending_reason", "created_after"];
+    pub(crate) const NAMES: [&'static str; 8] =
+        ["status", "priority", "queue", "kind", "tag", "pending_reason", "created_after", "q"];
 
     /// Takes a query's parameter when it is one of its own.
     pub(crate) fn take(&mut self, name: &str, value: &str) {
@@ -60,14 +67,15 @@ impl FilterWords {
             "tag" => &mut self.tag,
             "pending_reason" => &mut self.pending_reason,
             "created_after" => &mut self.created_after,
+            "q" => &mut self.q,
             _ => return,
         };
         *place = Some(value.to_owned());
     }
 
-    fn parts(&self) -> [&Option<String>; 7] {
-        let Self { status, priority, queue, kind, tag, pending_reason, created_after } = self;
-        [status, priority, queue, kind, tag, pending_reason, created_after]
+    fn parts(&self) -> [&Option<String>; 8] {
+        let Self { status, priority, queue, kind, tag, pending_reason, created_after, q } = self;
+        [status, priority, queue, kind, tag, pending_reason, created_after, q]
     }
 
     /// Whether it takes all tasks.
@@ -99,6 +107,7 @@ impl FilterWords {
             tag: checks.part("tag", self.tag.as_deref(), tag),
             reason: checks.part("pending_reason", self.pending_reason.as_deref(), reason),
             created_after: checks.part("created_after", self.created_after.as_deref(), instant),
+            search: checks.part("q", self.q.as_deref(), Search::parse),
         };
         let waits = filter.status.is_none_or(|status| status == core::Status::Pending);
         if filter.reason.is_some() && !waits {

@@ -160,10 +160,9 @@ async fn list(
         now,
     };
     let tasks = tasks.list(Actor::DEFAULT, page).await?;
-    let reply = Reply::ok(&tasks.iter().map(|task| view(task, now)).collect::<Vec<_>>())?;
-    let full = tasks.len() == query.limit as usize;
-    Ok(match tasks.last().filter(|_| full) {
-        Some(last) => reply.next(query.next(last.id)),
+    let reply = Reply::ok(&tasks.items.iter().map(|task| view(task, now)).collect::<Vec<_>>())?;
+    Ok(match tasks.rest {
+        Some(rest) => reply.next(query.next(rest)),
         None => reply,
     })
 }
@@ -233,6 +232,7 @@ impl FromPairs for ListQuery {
         "tag",
         "pending_reason",
         "created_after",
+        "q",
     ];
 
     fn from_pairs(pairs: &[(String, String)]) -> Result<Self, Vec<Fault>> {
@@ -263,6 +263,10 @@ impl FromPairs for ListQuery {
         match query.words.check("?") {
             Ok(filter) => query.filter = filter,
             Err(more) => faults.extend(more),
+        }
+        if query.filter.search.is_some() && query.skip > 0 {
+            let rule = "does not go with q: follow the Link of the page";
+            faults.push(Fault::new("?skip", "conflict", rule));
         }
         if faults.is_empty() { Ok(query) } else { Err(faults) }
     }

@@ -13,6 +13,7 @@ mod many;
 mod name;
 mod retention;
 mod retry;
+mod search;
 mod sequence;
 mod series;
 mod status;

@@ -5,6 +5,7 @@ pub mod herald;
 pub mod idempotency;
 pub mod janitor;
 pub mod reaper;
+pub mod search;
 pub mod workers;
 
 use std::panic::AssertUnwindSafe;

@@ -15,8 +15,9 @@ use taskflow_core::{
 use taskflow_store::{
     AllInserted, Answers, Counts, Delete, Deleted, Drain, Due, Edit, Edited, Expired, Found,
     GateView, Health, Hints, Holding, IdempotencyStore, Inserted, ListStore, Narrow, Once, Onced,
-    Overview, Page, Pruned, QueueSet, QueueStore, QueueView, RetentionStore, Sighting, StatsStore,
-    Store, StoreError, Sync, Synced, TaskStore, Which, WorkStore, Worker, WorkerStore,
+    Overview, Page, Paged, Pruned, QueueSet, QueueStore, QueueView, RetentionStore, SearchStore,
+    Sighting, Sketched, StatsStore, Store, StoreError, Sync, Synced, TaskStore, Which, WorkStore,
+    Worker, WorkerStore,
 };
 use tokio::sync::watch;
 
@@ -158,7 +159,7 @@ impl TaskStore for Steered {
         self.inner.get(scope, ids).await
     }
 
-    async fn list(&self, scope: TenantId, page: Page) -> Result<Vec<Task>, StoreError> {
+    async fn list(&self, scope: TenantId, page: Page) -> Result<Paged<Task>, StoreError> {
         self.inner.list(scope, page).await
     }
 
@@ -272,13 +273,20 @@ impl QueueStore for Steered {
 
 #[async_trait]
 impl ListStore for Steered {
-    async fn find(&self, scope: TenantId, page: Page) -> Result<Vec<Found>, StoreError> {
+    async fn find(&self, scope: TenantId, page: Page) -> Result<Paged<Found>, StoreError> {
         let found = self.inner.find(scope, page).await;
         let time = *self.find_takes.lock();
         if !time.is_zero() {
             tokio::time::sleep(time).await;
         }
         found
+    }
+}
+
+#[async_trait]
+impl SearchStore for Steered {
+    async fn sketch(&self, least: u32) -> Result<Sketched, StoreError> {
+        self.inner.sketch(least).await
     }
 }
 

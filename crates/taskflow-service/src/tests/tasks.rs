@@ -128,7 +128,7 @@ async fn lists_and_counts_are_the_store_s() {
     edit(&stage, first, to(Status::Completed)).await.unwrap();
     let page = Page { filter: Filter::default(), before: None, skip: 0, limit: 10, now: at(0.0) };
     let listed = stage.services.tasks.list(ME, page).await.unwrap();
-    assert_eq!(listed.iter().map(|task| task.id).collect::<Vec<_>>(), [second, first]);
+    assert_eq!(listed.items.iter().map(|task| task.id).collect::<Vec<_>>(), [second, first]);
     let counts = stage.services.tasks.count(ME).await.unwrap();
     assert_eq!((counts.of(Status::Pending), counts.of(Status::Completed)), (1, 1));
 }

@@ -48,6 +48,7 @@ fn filters() -> Vec<Filter> {
                                     tag,
                                     reason,
                                     created_after,
+                                    search: None,
                                 });
                             }
                         }

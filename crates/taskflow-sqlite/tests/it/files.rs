@@ -157,7 +157,7 @@ async fn a_page_that_is_too_heavy_is_refused_and_smaller_ones_are_not() {
     let page = |limit| Page { filter: Filter::default(), before: None, skip: 0, limit, now: NOW };
     let listed = store.list(TenantId::DEFAULT, page(100)).await;
     assert!(matches!(listed, Err(StoreError::PageTooLarge)));
-    assert_eq!(store.list(TenantId::DEFAULT, page(20)).await.expect("listed").len(), 20);
+    assert_eq!(store.list(TenantId::DEFAULT, page(20)).await.expect("listed").items.len(), 20);
 }
 
 #[cfg(unix)]

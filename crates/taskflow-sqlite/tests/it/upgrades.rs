@@ -13,7 +13,7 @@ const SCHEMA_2: &str = concat!(
 async fn listed(store: &SqliteStore, filter: Filter) -> Vec<i64> {
     let now = Timestamp::from_micros(9_000_000);
     let page = Page { filter, before: None, skip: 0, limit: 3, now };
-    let tasks = store.list(TenantId::DEFAULT, page).await.expect("listed");
+    let tasks = store.list(TenantId::DEFAULT, page).await.expect("listed").items;
     tasks.iter().map(|task| task.id.get()).collect()
 }
 

@@ -18,4 +18,9 @@ pub trait Harness: Send + Sync {
 
     /// Whether several processes can share one database of this kind.
     fn cross_process(&self) -> bool;
+
+    /// Whether a search reads a part of the texts and goes on in another page, with sketches of the others.
+    fn sketches(&self) -> bool {
+        true
+    }
 }

@@ -8,7 +8,7 @@ use taskflow_core::{
 };
 
 use super::harness::Harness;
-use super::stage::{Stage, done, failed, id, kind, queue};
+use super::stage::{Stage, done, failed, id, kind, queue, search};
 use crate::lists::SORTED_MAX;
 use crate::model::Model;
 use crate::{Claim, Edit, Filter, Inserted, Page, Store};
@@ -21,7 +21,7 @@ fn ids(tasks: &[Task]) -> Vec<i64> {
 async fn listed(stage: &Stage, filter: Filter) -> Vec<i64> {
     let tasks = stage.list(filter.clone(), 0, 1000).await;
     let page = Page { filter, before: None, skip: 0, limit: 1000, now: stage.now() };
-    let found = stage.store.find(stage.tenant, page).await.expect("find works");
+    let found = stage.store.find(stage.tenant, page).await.expect("find works").items;
     let of = |task: &Task| (task.id, task.state.version, task.state.status);
     let found: Vec<_> = found.iter().map(|f| (f.id, f.version, f.status)).collect();
     assert_eq!(found, tasks.iter().map(of).collect::<Vec<_>>());
@@ -229,7 +229,7 @@ pub async fn a_list_of_what_was_created_after_an_instant_trusts_no_order(h: &dyn
         let mut before = None;
         loop {
             let page = Page { filter: filter.clone(), before, skip: 0, limit: 1000, now: at(0) };
-            let tasks = stage.store.list(stage.tenant, page).await.expect("list works");
+            let tasks = stage.store.list(stage.tenant, page).await.expect("list works").items;
             let Some(last) = tasks.last() else { break };
             before = Some(last.id);
             walked.extend(ids(&tasks));
@@ -263,7 +263,7 @@ pub async fn a_walk_finds_every_task_that_stays_exactly_once(h: &dyn Harness) {
         for step in 0.. {
             let page =
                 Page { filter: filter.clone(), before, skip: 0, limit: 20, now: stage.now() };
-            let tasks = stage.store.list(stage.tenant, page).await.expect("list works");
+            let tasks = stage.store.list(stage.tenant, page).await.expect("list works").items;
             let Some(last) = tasks.last() else { break };
             before = Some(last.id);
             seen.extend(ids(&tasks));
@@ -321,10 +321,12 @@ pub async fn random_filters_list_what_the_model_lists(h: &dyn Harness) {
         stage.pass(1.0);
         for _ in 0..40 {
             let somewhere = TaskId::new(1 + dice.below(1_800));
+            let filter = a_filter(&mut dice, &stage);
+            let skip = if filter.search.is_some() { 0 } else { dice.of(&[0, 0, 3]) };
             let page = Page {
-                filter: a_filter(&mut dice, &stage),
+                filter,
                 before: dice.of(&[None, somewhere]),
-                skip: u32::try_from(dice.of(&[0, 0, 3])).expect("small"),
+                skip: u32::try_from(skip).expect("small"),
                 limit: 50,
                 now: stage.now(),
             };
@@ -332,14 +334,13 @@ pub async fn random_filters_list_what_the_model_lists(h: &dyn Harness) {
             let got = stage.store.find(stage.tenant, page.clone()).await.expect("find works");
             assert_eq!(got, expected, "{page:?}");
             let got = stage.store.list(stage.tenant, page.clone()).await.expect("list works");
-            let got: Vec<TaskId> = got.iter().map(|task| task.id).collect();
-            assert_eq!(got, expected.iter().map(|f| f.id).collect::<Vec<_>>(), "{page:?}");
+            assert_eq!(got.map(|task| task.id), expected.map(|f| f.id), "{page:?}");
         }
     }
 }
 
 impl Model {
-    async fn find_all(&self, scope: TenantId, page: &Page) -> Vec<crate::Found> {
+    async fn find_all(&self, scope: TenantId, page: &Page) -> crate::Paged<crate::Found> {
         crate::ListStore::find(self, scope, page.clone()).await.expect("the model finds")
     }
 }
@@ -369,7 +370,7 @@ fn a_task(dice: &mut Dice, stage: &Stage) -> NewTask {
         priority: dice.of(&Priority::ALL),
         tags: dice.of(&[vec![], vec!["t1".into()], vec!["t1".into(), "t2".into()]]),
         depends_on: dice.of(&[vec![], vec![], vec![], parent.into_iter().collect()]),
-        ..NewTask::titled("t", run_at)
+        ..NewTask::titled(dice.of(&["this is mine", "this is yours 17", "of nobody"]), run_at)
     }
 }
 
@@ -380,6 +381,7 @@ fn a_filter(dice: &mut Dice, stage: &Stage) -> Filter {
     let name: QueueName = queue(dice.of(&["a", "b", "rare", "nowhere"]));
     let of: Kind = kind(dice.of(&["k", "l"]));
     let tag = dice.of(&["t1", "t2", "t3"]).to_owned();
+    let wanted = search(dice.of(&["mine", "yours 1", "t"]));
     let after: Timestamp = stage.after(dice.of(&[-0.5, -2.0, -4.0, -100.0]));
     Filter {
         status: dice.of(&[None, None, Some(status)]),
@@ -389,6 +391,7 @@ fn a_filter(dice: &mut Dice, stage: &Stage) -> Filter {
         tag: dice.of(&[None, None, Some(tag)]),
         reason: dice.of(&[None, None, Some(reason)]),
         created_after: dice.of(&[None, None, Some(after)]),
+        search: dice.of(&[None, None, None, Some(wanted)]),
     }
 }
 

@@ -14,6 +14,7 @@ pub mod lists;
 pub mod queues;
 pub mod random;
 pub mod retention;
+pub mod search;
 pub mod stage;
 pub mod stats;
 pub mod tasks;
@@ -247,6 +248,13 @@ macro_rules! conformance {
                 a_parent_goes_when_its_children_wait_no_more
                 tasks_of_every_tenant_are_removed
                 of_many_removals_at_once_each_task_goes_with_one
+            }
+            search {
+                a_search_finds_parts_of_titles_and_descriptions
+                a_search_follows_edits_births_and_deletes
+                a_search_goes_with_other_filters
+                a_page_of_a_search_ends_early_and_goes_on
+                sketches_are_made_in_steps
             }
             stats {
                 an_empty_store_has_nothing_to_tell

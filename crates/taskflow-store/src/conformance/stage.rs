@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use taskflow_core::search::Search;
 use taskflow_core::task::{OnConflict, UniqueKey};
 use taskflow_core::{
     Attempt, Clock, Finish, Json, Kind, LeaseToken, ManualClock, NewTask, Priority, QueueName,
@@ -135,7 +136,7 @@ impl Stage {
     /// One page of a list.
     pub async fn list(&self, filter: Filter, skip: u32, limit: u32) -> Vec<Task> {
         let page = Page { filter, before: None, skip, limit, now: self.now() };
-        self.store.list(self.tenant, page).await.expect("list works")
+        self.store.list(self.tenant, page).await.expect("list works").items
     }
 
     /// Tasks per status.
@@ -217,6 +218,11 @@ pub fn token(n: u64) -> LeaseToken {
 /// A queue's name.
 pub fn queue(name: &str) -> QueueName {
     QueueName::parse(name).expect("a case names its queues well")
+}
+
+/// A search.
+pub fn search(text: &str) -> Search {
+    Search::parse(text).expect("a case searches for something")
 }
 
 /// A kind's name.

@@ -208,7 +208,7 @@ pub async fn a_list_goes_on_where_a_page_ended(h: &dyn Harness) {
         let filter = Filter { status, ..Filter::default() };
         let before = Some(id(before));
         let page = Page { filter, before, skip, limit, now: stage.now() };
-        ids(&stage.store.list(stage.tenant, page).await.expect("list works"))
+        ids(&stage.store.list(stage.tenant, page).await.expect("list works").items)
     };
     assert_eq!(page(8, None, 0, 3).await, [7, 6, 5]);
     assert_eq!(page(5, None, 0, 3).await, [4, 3, 2]);

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use taskflow_core::{Task, TenantId};
 
 use super::{Model, Tables};
-use crate::{Found, ListStore, Page, StoreError};
+use crate::{Found, ListStore, Page, Paged, StoreError};
 
 impl Tables {
     /// The tasks of a page, newest first.
@@ -19,12 +19,13 @@ impl Tables {
 
 #[async_trait]
 impl ListStore for Model {
-    async fn find(&self, scope: TenantId, page: Page) -> Result<Vec<Found>, StoreError> {
+    async fn find(&self, scope: TenantId, page: Page) -> Result<Paged<Found>, StoreError> {
         let found = |task: &Task| Found {
             id: task.id,
             version: task.state.version,
             status: task.state.status,
         };
-        Ok(self.call(|t| t.page(scope, &page).map(found).collect()).0)
+        let found = self.call(|t| t.page(scope, &page).map(found).collect()).0;
+        Ok(Paged::full(found, page.limit, |found| found.id))
     }
 }

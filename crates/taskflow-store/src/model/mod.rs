@@ -6,6 +6,7 @@ mod idempotency;
 mod lists;
 mod queues;
 mod retention;
+mod search;
 mod stats;
 mod tasks;
 mod work;

@@ -9,7 +9,7 @@ use taskflow_core::{
 
 use super::{Model, Row, Tables, attempts};
 use crate::{
-    AllInserted, Answers, Counts, Delete, Deleted, Edit, Edited, Inserted, Page, StoreError,
+    AllInserted, Answers, Counts, Delete, Deleted, Edit, Edited, Inserted, Page, Paged, StoreError,
     TaskStore,
 };
 
@@ -191,8 +191,9 @@ impl TaskStore for Model {
         Ok(self.call(|t| ids.iter().map(|id| t.task(scope, *id).cloned()).collect()).0)
     }
 
-    async fn list(&self, scope: TenantId, page: Page) -> Result<Vec<Task>, StoreError> {
-        Ok(self.call(|t| t.page(scope, &page).cloned().collect()).0)
+    async fn list(&self, scope: TenantId, page: Page) -> Result<Paged<Task>, StoreError> {
+        let found = self.call(|t| t.page(scope, &page).cloned().collect()).0;
+        Ok(Paged::full(found, page.limit, |task| task.id))
     }
 
     async fn edit(

@@ -82,10 +82,10 @@ async fn is_seeded(services: &Services) -> anyhow::Result<bool> {
         let (filter, now) = (Filter::default(), services.clock.now());
         let page = Page { filter, before: None, skip: page * 1000, limit: 1000, now };
         let tasks = services.tasks.list(Actor::DEFAULT, page).await?;
-        if tasks.iter().any(|task| task.tags.iter().any(|tag| tag == TAG)) {
+        if tasks.items.iter().any(|task| task.tags.iter().any(|tag| tag == TAG)) {
             return Ok(true);
         }
-        if tasks.len() < 1000 {
+        if tasks.rest.is_none() {
             return Ok(false);
         }
     }

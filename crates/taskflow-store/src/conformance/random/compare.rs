@@ -78,7 +78,7 @@ pub(super) async fn dump(
         let skip = u32::try_from(all.len()).expect("a sequence makes few tasks");
         let page =
             Page { filter: Filter::default(), before: None, skip, limit: PAGE_MAX, now: START };
-        let tasks = said(store.list(scope, page).await)?;
+        let tasks = said(store.list(scope, page).await)?.items;
         if tasks.is_empty() {
             return Ok(all);
         }

@@ -26,6 +26,7 @@ pub(super) enum Deed {
     Expire { limit: u32 },
     Due { from: f64, span: f64 },
     List { tenant: u8, sieve: Sieve, before: Option<u8>, skip: u32, limit: u32 },
+    Sketch { least: u32 },
     Pass { seconds: f64 },
     Reopen,
 }
@@ -98,6 +99,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         6 => (tenant(), sieve(), of(1..40_u8), 0..4_u32, 0..6_u32).prop_map(
             |(tenant, sieve, before, skip, limit)| Deed::List { tenant, sieve, before, skip, limit }
         ),
+        1 => (1..6_u32).prop_map(|least| Deed::Sketch { least }),
         5 => seconds().prop_map(|seconds| Deed::Pass { seconds }),
         1 => Just(Deed::Reopen),
     ]

@@ -38,6 +38,7 @@ pub(super) struct Sieve {
     pub(super) tag: Option<u8>,
     pub(super) reason: Option<PendingReason>,
     pub(super) created_ago: Option<f64>,
+    pub(super) search: Option<u8>,
 }
 
 /// What a task says about its attempts; instants are seconds from now.
@@ -223,8 +224,9 @@ pub(super) fn sieve() -> impl Strategy<Value = Sieve> {
         rarely(0..3_u8),
         prop_oneof![2 => Just(None), 1 => select(PendingReason::ALL.to_vec()).prop_map(Some)],
         rarely(seconds()),
+        rarely(0..6_u8),
     )
-        .prop_map(|(status, priority, queue, kind, tag, reason, created_ago)| Sieve {
+        .prop_map(|(status, priority, queue, kind, tag, reason, created_ago, search)| Sieve {
             status,
             priority,
             queue,
@@ -232,6 +234,7 @@ pub(super) fn sieve() -> impl Strategy<Value = Sieve> {
             tag,
             reason,
             created_ago,
+            search,
         })
 }
 

@@ -14,7 +14,7 @@ use super::compare::{dump, said, same, same_ready, sound, statistics, told};
 use super::deeds::{Beat, Deed, End, Guard, Holder, Pick, Wish};
 use super::fields::{Birth, Bounds, Change, Setting, Sieve};
 use crate::conformance::harness::Harness;
-use crate::conformance::stage::{START, kind, queue, token, worker};
+use crate::conformance::stage::{START, kind, queue, search, token, worker};
 use crate::model::Model;
 use crate::{
     AllInserted, Claim, Delete, Edit, Extend, Filter, FinishTask, Finished, Inserted, Kinds, Page,
@@ -24,6 +24,8 @@ use crate::{
 const TENANTS: [TenantId; 2] = [TenantId(1), TenantId(2)];
 const QUEUES: [&str; 3] = ["a", "b", "nowhere"];
 const TAGS: [&str; 3] = ["t0", "t1", "nobody's"];
+const SEARCHES: [&str; 6] = ["title", "title 1", "WRITTEN", "by 1", "letter \"by 0\"", "nowhere"];
+const TITLES: [&str; 4] = ["a written letter", "Letter written", "the title", "título escrito"];
 const KINDS: [&str; 4] = ["work", "mail", "log", "manual"];
 
 /// Both stores and what a client remembers.
@@ -94,7 +96,7 @@ impl Pair {
                 let page = Page {
                     filter: self.filter(sieve),
                     before: before.and_then(|id| TaskId::new(id.into())),
-                    skip: *skip,
+                    skip: if sieve.search.is_some() { 0 } else { *skip },
                     limit: *limit,
                     now: self.now,
                 };
@@ -105,6 +107,16 @@ impl Pair {
                 let expected = said(model.find(scope(*tenant), page.clone()).await)?;
                 let got = said(self.store().find(scope(*tenant), page).await)?;
                 same("found", &expected, &got)
+            }
+            Deed::Sketch { least } => {
+                said(self.store().sketch(*least).await)?;
+                // A look at the sketches' edges: every task is still found by what all titles share.
+                let search = Some(search("t"));
+                let filter = Filter { search, ..Filter::default() };
+                let page = Page { filter, before: None, skip: 0, limit: 1000, now: self.now };
+                let expected =
+                    said((&self.model as &dyn Store).find(TENANTS[0], page.clone()).await)?;
+                same("sketched", &expected, &said(self.store().find(TENANTS[0], page).await)?)
             }
             Deed::Pass { seconds } => {
                 self.now = self.now.plus_seconds(*seconds);
@@ -298,6 +310,7 @@ impl Pair {
             tag: sieve.tag.map(|n| TAGS[usize::from(n)].to_owned()),
             reason: sieve.reason,
             created_after: sieve.created_ago.map(|ago| self.now.plus_seconds(-ago)),
+            search: sieve.search.map(|n| search(SEARCHES[usize::from(n)])),
         }
     }
 
@@ -314,7 +327,11 @@ impl Pair {
                 .map(|(key, on_conflict)| UniqueKey { key: format!("key {key}"), on_conflict }),
             concurrency_key: birth.concurrency_key.map(|key| format!("key {key}")),
             depends_on: birth.parents.iter().map(|pick| self.id(*pick)).collect(),
-            ..NewTask::titled("random", self.now.plus_seconds(birth.run_in.unwrap_or(0.0)))
+            description: birth.key.map(|(key, _)| format!("Described by {key}")),
+            ..NewTask::titled(
+                TITLES[usize::from(birth.kind)],
+                self.now.plus_seconds(birth.run_in.unwrap_or(0.0)),
+            )
         }
     }
 

@@ -1,0 +1,350 @@
+//! The room of search: the SQL of sketches, and the walk of a search past them. What a text means is
+//! core's; where a search goes next is the store's `search.rs`.
+
+use std::sync::LazyLock;
+
+use parking_lot::Mutex;
+use taskflow_core::TaskId;
+use taskflow_core::limits::{SEARCH_EDITED_MAX, SEARCH_SKETCH_LEAST, SEARCH_SKETCH_MAX};
+use taskflow_core::search::{PLACES_MAX, Search, Sketch};
+use taskflow_store::Sketched;
+use taskflow_store::search::{Range, Step, Trail};
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+
+use crate::error::Failure;
+use crate::lists::Ask;
+use crate::rows::get;
+use crate::session::{Param, Session};
+
+/// How many texts are read at once: they may be long, and an answer is held in memory.
+const TEXTS: i64 = 128;
+
+/// Sketches that one step looks at, whether their tasks are still there.
+const LOOKED_AT: i64 = 32;
+
+/// The ids of a page of a search, and where the next one begins.
+pub(crate) async fn page(
+    ask: &Ask<'_>,
+    search: &Search,
+) -> Result<(Vec<TaskId>, Option<TaskId>), Failure> {
+    let places = search.places();
+    let mut trail = trail(ask, places.is_some()).await?;
+    let mut found = Vec::new();
+    if ask.page.limit == 0 {
+        return Ok((found, None));
+    }
+    loop {
+        if trail.is_spent() {
+            return Ok((found, trail.rest()));
+        }
+        let (low, high) = match trail.step() {
+            Step::End => return Ok((found, None)),
+            Step::Look(below, limit) => {
+                let places = &places.unwrap_or_default();
+                look(ask.session, &mut trail, (below, limit), places).await?;
+                continue;
+            }
+            Step::Read(range) => range,
+        };
+        let mut before = high + 1;
+        loop {
+            let texts = texts(ask, [low - 1, before]).await?;
+            for text in &texts {
+                before = text.id;
+                trail.read(1, text.bytes());
+                if !text.is_ours || !search.finds(&text.title, text.description.as_deref()) {
+                    continue;
+                }
+                found.extend(TaskId::new(text.id));
+                if found.len() == ask.page.limit as usize {
+                    return Ok((found, TaskId::new(before)));
+                }
+            }
+            if texts.len() < usize::try_from(TEXTS).unwrap_or(0) || before <= low {
+                break;
+            }
+            if trail.is_spent() {
+                return Ok((found, TaskId::new(before)));
+            }
+        }
+    }
+}
+
+async fn trail(ask: &Ask<'_>, sketches_help: bool) -> Result<Trail, Failure> {
+    let between = ask.between;
+    if !sketches_help {
+        return Ok(Trail::whole(between));
+    }
+    let limit = i64::from(SEARCH_EDITED_MAX) + 1;
+    let sql = "SELECT task FROM taskflow.search_edits LIMIT $1";
+    let rows = ask.session.query(sql, &[(&limit, Type::INT8)]).await?;
+    if rows.len() > SEARCH_EDITED_MAX as usize {
+        return Ok(Trail::whole(between));
+    }
+    let edited = rows.iter().map(|row| get(row, 0)).collect::<Result<_, _>>()?;
+    Ok(Trail::new(between, known(ask.session).await?, edited))
+}
+
+/// The last task that is in a sketch; 0 when none is.
+async fn known(session: &Session) -> Result<i64, Failure> {
+    let sql = "SELECT last FROM taskflow.search_sketches ORDER BY first DESC LIMIT 1";
+    session.query(sql, &[]).await?.first().map_or(Ok(0), |row| get(row, 0))
+}
+
+/// How many sketches were looked at, the first id of the oldest, and the ranges of those that have all the
+/// places.
+pub(crate) static LOOK: LazyLock<String> = LazyLock::new(|| {
+    let has = |place: usize| format!("get_bit(sketch, ${}) = 1", place + 3);
+    let all: Vec<String> = (0..PLACES_MAX).map(has).collect();
+    format!(
+        "SELECT count(*), min(first), array_agg(first ORDER BY first DESC) FILTER (WHERE may), \
+         array_agg(last ORDER BY first DESC) FILTER (WHERE may) FROM (SELECT first, last, \
+         sketch IS NULL OR ({}) AS may FROM taskflow.search_sketches WHERE first < $1 \
+         ORDER BY first DESC LIMIT $2) AS looked",
+        all.join(" AND ")
+    )
+});
+
+async fn look(
+    session: &Session,
+    trail: &mut Trail,
+    (below, limit): (i64, u32),
+    places: &[u32; PLACES_MAX],
+) -> Result<(), Failure> {
+    let (limit, places) = (i64::from(limit), places.map(i64::from));
+    let mut params: Vec<Param<'_>> = vec![(&below, Type::INT8), (&limit, Type::INT8)];
+    params.extend(places.iter().map(|place| -> Param<'_> { (place, Type::INT8) }));
+    let rows = session.query(&LOOK, &params).await?;
+    let Some(row) = rows.first() else { return Ok(()) };
+    let looked = u32::try_from(get::<i64>(row, 0)?).unwrap_or(u32::MAX);
+    let (first, last): (Option<Vec<i64>>, Option<Vec<i64>>) = (get(row, 2)?, get(row, 3)?);
+    let may: Vec<Range> =
+        first.unwrap_or_default().into_iter().zip(last.unwrap_or_default()).collect();
+    trail.looked(looked, get(row, 1)?, &may);
+    Ok(())
+}
+
+/// A task's text.
+struct Text {
+    id: i64,
+    is_ours: bool,
+    title: String,
+    description: Option<String>,
+}
+
+impl Text {
+    fn of(row: &Row) -> Result<Self, Failure> {
+        let (id, is_ours) = (get(row, 0)?, get(row, 1)?);
+        Ok(Self { id, is_ours, title: get(row, 2)?, description: get(row, 3)? })
+    }
+
+    fn bytes(&self) -> usize {
+        self.title.len() + self.description.as_ref().map_or(0, String::len)
+    }
+
+    fn sketched(&self, sketch: &mut Sketch) {
+        sketch.add(&self.title);
+        if let Some(description) = &self.description {
+            sketch.add(description);
+        }
+    }
+}
+
+/// The newest texts between two ids, whoever's they are: all of them count as read.
+pub(crate) const TEXTS_BETWEEN: &str = "SELECT id, tenant = $1, title, description FROM taskflow.tasks \
+     WHERE id > $2 AND id < $3 ORDER BY id DESC LIMIT $4";
+
+async fn texts(ask: &Ask<'_>, [floor, before]: [i64; 2]) -> Result<Vec<Text>, Failure> {
+    let tenant = ask.tenant.0;
+    if ask.is_plain() {
+        let params: [Param<'_>; 4] = [
+            (&tenant, Type::INT8),
+            (&floor, Type::INT8),
+            (&before, Type::INT8),
+            (&TEXTS, Type::INT8),
+        ];
+        return ask.session.query(TEXTS_BETWEEN, &params).await?.iter().map(Text::of).collect();
+    }
+    let ids = ask.ids([floor, before], [TEXTS, 0]).await?;
+    let ids: Vec<i64> = ids.iter().map(|id| id.get()).collect();
+    let sql = "SELECT id, tenant = $1, title, description FROM taskflow.tasks WHERE id = ANY($2)";
+    let params: [Param<'_>; 2] = [(&tenant, Type::INT8), (&ids, Type::INT8_ARRAY)];
+    let rows = ask.session.query(sql, &params).await?;
+    let mut texts: Vec<Text> = rows.iter().map(Text::of).collect::<Result<_, _>>()?;
+    texts.sort_unstable_by_key(|text| std::cmp::Reverse(text.id));
+    Ok(texts)
+}
+
+/// What a node remembers between its steps.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// Every task up to this one is committed, or never will be.
+    settled: i64,
+    /// The same of this one when these transactions are over.
+    waiting: Option<(i64, Vec<String>)>,
+    /// Where the last look for tasks that are gone ended.
+    hand: i64,
+}
+
+/// One step. Whoever comes while another node is at it does nothing.
+pub(crate) async fn sketch(
+    session: &Session,
+    progress: &Mutex<Progress>,
+    least: u32,
+) -> Result<Sketched, Failure> {
+    let settled = settle(session, progress).await?;
+    session.begin().await?;
+    let sql = "SELECT pg_try_advisory_xact_lock(hashtextextended('taskflow search', 0))";
+    let ours = session.query(sql, &[]).await?.first().map_or(Ok(false), |row| get(row, 0))?;
+    let mut sketched = Sketched::default();
+    if ours {
+        let known = known(session).await?;
+        edits(session, known, &mut sketched).await?;
+        new(session, [known, settled], least.max(1), &mut sketched).await?;
+        let hand = progress.lock().hand;
+        let hand = gone(session, known, hand).await?;
+        progress.lock().hand = hand;
+    }
+    session.execute("COMMIT").await?;
+    Ok(sketched)
+}
+
+/// Ids are taken before they are committed, and a smaller one may come later than a larger one. Whoever
+/// took one up to now holds a lock on the table: when those are over, nothing comes any more.
+async fn settle(session: &Session, progress: &Mutex<Progress>) -> Result<i64, Failure> {
+    let waiting = progress.lock().waiting.take();
+    let (last, of) = match waiting {
+        Some((last, of)) => (last, Some(of)),
+        None => {
+            let sql =
+                "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM taskflow.task_ids";
+            let rows = session.query(sql, &[]).await?;
+            (rows.first().map_or(Ok(0), |row| get(row, 0))?, None)
+        }
+    };
+    let sql = "SELECT DISTINCT virtualtransaction FROM pg_locks WHERE locktype = 'relation' \
+               AND relation = 'taskflow.tasks'::regclass AND mode = 'RowExclusiveLock' \
+               AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let rows = session.query(sql, &[]).await?;
+    let mut open: Vec<String> = rows.iter().map(|row| get(row, 0)).collect::<Result<_, _>>()?;
+    if let Some(of) = of {
+        open.retain(|one| of.contains(one));
+    }
+    let mut progress = progress.lock();
+    match open.is_empty() {
+        true => progress.settled = progress.settled.max(last),
+        false => progress.waiting = Some((last, open)),
+    }
+    Ok(progress.settled)
+}
+
+fn kept(sketch: Sketch) -> Option<Vec<u8>> {
+    (!sketch.is_blurred()).then(|| sketch.into_bytes())
+}
+
+async fn edits(session: &Session, known: i64, sketched: &mut Sketched) -> Result<(), Failure> {
+    // Those behind the last sketch will be in the next one; they stay until they are.
+    let sql = "SELECT e.number, e.task, t.title, t.description FROM taskflow.search_edits AS e \
+               LEFT JOIN taskflow.tasks AS t ON t.id = e.task WHERE e.task <= $1 \
+               ORDER BY e.number LIMIT $2";
+    let rows = session.query(sql, &[(&known, Type::INT8), (&TEXTS, Type::INT8)]).await?;
+    let mut numbers: Vec<i64> = Vec::with_capacity(rows.len());
+    for row in &rows {
+        numbers.push(get(row, 0)?);
+        let Some(title) = get::<Option<String>>(row, 2)? else { continue };
+        let text = Text { id: get(row, 1)?, is_ours: true, title, description: get(row, 3)? };
+        let mut sketch = Sketch::default();
+        text.sketched(&mut sketch);
+        add(session, text.id, kept(sketch)).await?;
+        sketched.texts += 1;
+    }
+    sketched.more |= i64::try_from(rows.len()).is_ok_and(|rows| rows == TEXTS);
+    if !numbers.is_empty() {
+        let sql = "WITH gone AS (DELETE FROM taskflow.search_edits WHERE number = ANY($1)) SELECT";
+        session.query(sql, &[(&numbers, Type::INT8_ARRAY)]).await?;
+    }
+    Ok(())
+}
+
+async fn add(session: &Session, task: i64, added: Option<Vec<u8>>) -> Result<(), Failure> {
+    let sql = "SELECT first, sketch FROM taskflow.search_sketches WHERE first <= $1 \
+               ORDER BY first DESC LIMIT 1";
+    let rows = session.query(sql, &[(&task, Type::INT8)]).await?;
+    let Some(row) = rows.first() else { return Ok(()) };
+    let (first, Some(mut sketch)) = (get::<i64>(row, 0)?, get::<Option<Vec<u8>>>(row, 1)?) else {
+        return Ok(());
+    };
+    let sketch = added.map(|added| {
+        sketch.iter_mut().zip(added).for_each(|(byte, added)| *byte |= added);
+        sketch
+    });
+    let sql =
+        "WITH done AS (UPDATE taskflow.search_sketches SET sketch = $2 WHERE first = $1) SELECT";
+    session.query(sql, &[(&first, Type::INT8), (&sketch, Type::BYTEA)]).await.map(drop)?;
+    Ok(())
+}
+
+/// The texts after a task, the oldest first, up to another one.
+pub(crate) const TEXTS_AFTER: &str = "SELECT id, true, title, description FROM taskflow.tasks \
+     WHERE id > $1 AND id <= $2 ORDER BY id LIMIT $3";
+
+/// Whether there are so many.
+pub(crate) const ENOUGH: &str = "SELECT count(*) FROM (SELECT FROM taskflow.tasks WHERE id > $1 AND id <= $2 \
+     ORDER BY id LIMIT $3) AS counted";
+
+async fn new(
+    session: &Session,
+    [known, settled]: [i64; 2],
+    least: u32,
+    sketched: &mut Sketched,
+) -> Result<(), Failure> {
+    let least = i64::from(least);
+    let params: [Param<'_>; 3] =
+        [(&known, Type::INT8), (&settled, Type::INT8), (&least, Type::INT8)];
+    let rows = session.query(ENOUGH, &params).await?;
+    if rows.first().map_or(Ok(0), |row| get::<i64>(row, 0))? < least {
+        return Ok(());
+    }
+    let (mut sketch, mut last, mut texts) = (Sketch::default(), known, 0);
+    'full: while texts < SEARCH_SKETCH_MAX {
+        let limit = TEXTS.min(i64::from(SEARCH_SKETCH_MAX - texts));
+        let params: [Param<'_>; 3] =
+            [(&last, Type::INT8), (&settled, Type::INT8), (&limit, Type::INT8)];
+        let rows = session.query(TEXTS_AFTER, &params).await?;
+        if rows.is_empty() {
+            break;
+        }
+        for row in &rows {
+            let text = Text::of(row)?;
+            text.sketched(&mut sketch);
+            (last, texts) = (text.id, texts + 1);
+            if sketch.is_full() && texts >= SEARCH_SKETCH_LEAST {
+                break 'full;
+            }
+        }
+    }
+    let (first, sketch) = (known + 1, kept(sketch));
+    let sql = "WITH made AS (INSERT INTO taskflow.search_sketches(first, last, sketch) \
+               VALUES ($1, $2, $3)) SELECT";
+    let params: [Param<'_>; 3] =
+        [(&first, Type::INT8), (&last, Type::INT8), (&sketch, Type::BYTEA)];
+    session.query(sql, &params).await?;
+    sketched.texts += texts;
+    sketched.more |= texts >= SEARCH_SKETCH_LEAST;
+    Ok(())
+}
+
+/// Removes sketches whose tasks are gone; the last one stays, it says how far sketches go. Answers where it
+/// stopped.
+async fn gone(session: &Session, known: i64, hand: i64) -> Result<i64, Failure> {
+    let sql = "WITH looked AS MATERIALIZED (SELECT first, last FROM taskflow.search_sketches \
+               WHERE first > $1 AND last < $2 ORDER BY first LIMIT $3), \
+               gone AS (DELETE FROM taskflow.search_sketches AS s WHERE s.first = ANY(ARRAY(\
+               SELECT first FROM looked WHERE NOT EXISTS (SELECT FROM taskflow.tasks AS t \
+               WHERE t.id >= looked.first AND t.id <= looked.last)))) \
+               SELECT coalesce(max(first), 0) FROM looked";
+    let params: [Param<'_>; 3] =
+        [(&hand, Type::INT8), (&known, Type::INT8), (&LOOKED_AT, Type::INT8)];
+    session.query(sql, &params).await?.first().map_or(Ok(0), |row| get(row, 0))
+}

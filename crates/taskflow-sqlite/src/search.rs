@@ -1,0 +1,301 @@
+//! The room of search: the SQL of sketches, and the walk of a search past them. What a text means is
+//! core's; where a search goes next is the store's `search.rs`.
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Error, OptionalExtension, params};
+use taskflow_core::limits::{SEARCH_EDITED_MAX, SEARCH_SKETCH_LEAST, SEARCH_SKETCH_MAX};
+use taskflow_core::search::{PLACES_MAX, Search, Sketch, may_hold};
+use taskflow_core::{TaskId, TenantId};
+use taskflow_store::search::{Range, Step, Trail};
+use taskflow_store::{Page, Sketched};
+
+/// How many texts are read at once.
+const TEXTS: u32 = 256;
+
+/// Edited texts that one step puts into sketches.
+const EDITS: usize = 256;
+
+/// Sketches that one step looks at, whether their tasks are still there.
+const LOOKED_AT: u32 = 32;
+
+/// A walk that gives ids of tasks of a filter, newest first: the next ones between two ids, both excluded.
+pub(crate) type Ids<'a> = &'a mut dyn FnMut([i64; 2], u32) -> Result<Vec<i64>, Error>;
+
+/// The ids of a page of a search, and where the next one begins. `ids` walks the rest of the filter; None
+/// when there is none and all tasks are walked.
+pub(crate) fn page(
+    connection: &Connection,
+    (tenant, page, search): (TenantId, &Page, &Search),
+    floor: i64,
+    mut ids: Option<Ids<'_>>,
+) -> Result<(Vec<i64>, Option<TaskId>), Error> {
+    let places = search.places();
+    let mut trail = trail(connection, floor, page, places.is_some())?;
+    let mut found = Vec::new();
+    if page.limit == 0 {
+        return Ok((found, None));
+    }
+    loop {
+        if trail.is_spent() {
+            return Ok((found, trail.rest()));
+        }
+        let (low, high) = match trail.step() {
+            Step::End => return Ok((found, None)),
+            Step::Look(below, limit) => {
+                look(connection, &mut trail, (below, limit), &places.unwrap_or_default())?;
+                continue;
+            }
+            Step::Read(range) => range,
+        };
+        let mut before = high + 1;
+        loop {
+            let texts = match &mut ids {
+                Some(ids) => texts_of(connection, tenant, &ids([low - 1, before], TEXTS)?)?,
+                None => texts(connection, tenant, [low - 1, before])?,
+            };
+            for text in &texts {
+                before = text.id;
+                trail.read(1, text.bytes());
+                if !text.is_ours || !search.finds(&text.title, text.description.as_deref()) {
+                    continue;
+                }
+                found.push(text.id);
+                if found.len() == page.limit as usize {
+                    return Ok((found, TaskId::new(before)));
+                }
+            }
+            if texts.len() < TEXTS as usize || before <= low {
+                break;
+            }
+            if trail.is_spent() {
+                return Ok((found, TaskId::new(before)));
+            }
+        }
+    }
+}
+
+fn trail(
+    connection: &Connection,
+    floor: i64,
+    page: &Page,
+    sketches_help: bool,
+) -> Result<Trail, Error> {
+    let between = [floor, page.before.map_or(i64::MAX, TaskId::get)];
+    if !sketches_help {
+        return Ok(Trail::whole(between));
+    }
+    let mut statement = connection.prepare_cached("SELECT task FROM search_edits LIMIT ?1")?;
+    let edited = statement.query_map([SEARCH_EDITED_MAX + 1], |row| row.get(0))?;
+    let edited: Vec<i64> = edited.collect::<Result<_, _>>()?;
+    if edited.len() > SEARCH_EDITED_MAX as usize {
+        return Ok(Trail::whole(between));
+    }
+    Ok(Trail::new(between, known(connection)?, edited))
+}
+
+/// The last task that is in a sketch; 0 when none is.
+fn known(connection: &Connection) -> Result<i64, Error> {
+    let sql = "SELECT last FROM search_sketches ORDER BY first DESC LIMIT 1";
+    Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?.unwrap_or(0))
+}
+
+fn look(
+    connection: &Connection,
+    trail: &mut Trail,
+    (below, limit): (i64, u32),
+    places: &[u32; PLACES_MAX],
+) -> Result<(), Error> {
+    let sql = "SELECT first, last, sketch FROM search_sketches WHERE first < ?1 \
+               ORDER BY first DESC LIMIT ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params![below, limit])?;
+    let (mut looked, mut oldest, mut may): (u32, Option<i64>, Vec<Range>) = (0, None, Vec::new());
+    while let Some(row) = rows.next()? {
+        let first = row.get(0)?;
+        (looked, oldest) = (looked + 1, Some(first));
+        let held = match row.get_ref(2)? {
+            ValueRef::Blob(sketch) => may_hold(sketch, places),
+            _ => true,
+        };
+        if held {
+            may.push((first, row.get(1)?));
+        }
+    }
+    trail.looked(looked, oldest, &may);
+    Ok(())
+}
+
+/// A task's text.
+struct Text {
+    id: i64,
+    is_ours: bool,
+    title: String,
+    description: Option<String>,
+}
+
+impl Text {
+    fn bytes(&self) -> usize {
+        self.title.len() + self.description.as_ref().map_or(0, String::len)
+    }
+
+    fn sketched(&self, sketch: &mut Sketch) {
+        sketch.add(&self.title);
+        if let Some(description) = &self.description {
+            sketch.add(description);
+        }
+    }
+}
+
+/// The newest texts between two ids, whoever's they are: all of them count as read.
+fn texts(
+    connection: &Connection,
+    tenant: TenantId,
+    [floor, before]: [i64; 2],
+) -> Result<Vec<Text>, Error> {
+    let sql = "SELECT id, tenant = ?1, title, description FROM tasks WHERE id > ?2 AND id < ?3 \
+               ORDER BY id DESC LIMIT ?4";
+    let mut statement = connection.prepare_cached(sql)?;
+    let texts = statement.query_map(params![tenant.0, floor, before, TEXTS], text)?;
+    texts.collect()
+}
+
+fn texts_of(connection: &Connection, tenant: TenantId, ids: &[i64]) -> Result<Vec<Text>, Error> {
+    let sql = "SELECT id, tenant = ?1, title, description FROM tasks WHERE id = ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let text = |id: &i64| statement.query_row(params![tenant.0, id], text).optional().transpose();
+    ids.iter().filter_map(text).collect()
+}
+
+fn text(row: &rusqlite::Row<'_>) -> Result<Text, Error> {
+    let (id, is_ours) = (row.get(0)?, row.get(1)?);
+    Ok(Text { id, is_ours, title: row.get(2)?, description: row.get(3)? })
+}
+
+/// What a step of sketching writes.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    /// A new sketch.
+    new: Option<(Range, Option<Vec<u8>>)>,
+    /// Edits that were seen, and what they add to the sketches of their tasks; none when too much.
+    edits: Vec<i64>,
+    added: Vec<(i64, Option<Vec<u8>>)>,
+    /// Sketches of tasks that are gone.
+    gone: Vec<i64>,
+    /// What it comes to.
+    pub(crate) sketched: Sketched,
+}
+
+impl Plan {
+    /// Whether there is nothing to write.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.new.is_none() && self.edits.is_empty() && self.gone.is_empty()
+    }
+}
+
+/// What is to be done, read in one state of the database. `hand` is where the last look for tasks that are
+/// gone ended.
+pub(crate) fn plan(connection: &Connection, least: u32, hand: &mut i64) -> Result<Plan, Error> {
+    let mut plan = Plan::default();
+    let known = known(connection)?;
+    plan_edits(connection, known, &mut plan)?;
+    plan_new(connection, known, least, &mut plan)?;
+    let sql = "SELECT first, EXISTS (SELECT 1 FROM tasks WHERE id >= first AND id <= last) \
+               FROM search_sketches WHERE first > ?1 AND last < ?2 ORDER BY first LIMIT ?3";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params![*hand, known, LOOKED_AT])?;
+    *hand = 0;
+    while let Some(row) = rows.next()? {
+        *hand = row.get(0)?;
+        if !row.get::<_, bool>(1)? {
+            plan.gone.push(*hand);
+        }
+    }
+    Ok(plan)
+}
+
+fn plan_edits(connection: &Connection, known: i64, plan: &mut Plan) -> Result<(), Error> {
+    // Those behind the last sketch will be in the next one; they stay until they are.
+    let sql = "SELECT number, task FROM search_edits WHERE task <= ?1 ORDER BY number LIMIT ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let edits = statement.query_map(params![known, EDITS], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    for edit in edits {
+        let (number, task): (i64, i64) = edit?;
+        plan.edits.push(number);
+        let text = texts_of(connection, TenantId::DEFAULT, &[task])?.pop();
+        let Some(text) = text else { continue };
+        let mut sketch = Sketch::default();
+        text.sketched(&mut sketch);
+        plan.added.push((task, kept(sketch)));
+        plan.sketched.texts += 1;
+    }
+    plan.sketched.more |= plan.edits.len() == EDITS;
+    Ok(())
+}
+
+fn plan_new(connection: &Connection, known: i64, least: u32, plan: &mut Plan) -> Result<(), Error> {
+    let sql = "SELECT id, 0, title, description FROM tasks WHERE id > ?1 ORDER BY id LIMIT ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let count = "SELECT count(*) FROM (SELECT 1 FROM tasks WHERE id > ?1 LIMIT ?2)";
+    let there: u32 = connection
+        .prepare_cached(count)?
+        .query_row(params![known, least.max(1)], |row| row.get(0))?;
+    if there < least.max(1) {
+        return Ok(());
+    }
+    let mut rows = statement.query(params![known, SEARCH_SKETCH_MAX])?;
+    let (mut sketch, mut last, mut texts) = (Sketch::default(), known, 0);
+    while let Some(row) = rows.next()? {
+        let text = text(row)?;
+        text.sketched(&mut sketch);
+        (last, texts) = (text.id, texts + 1);
+        if sketch.is_full() && texts >= SEARCH_SKETCH_LEAST {
+            break;
+        }
+    }
+    plan.new = Some(((known + 1, last), kept(sketch)));
+    plan.sketched.texts += texts;
+    plan.sketched.more |= texts >= SEARCH_SKETCH_LEAST;
+    Ok(())
+}
+
+fn kept(sketch: Sketch) -> Option<Vec<u8>> {
+    (!sketch.is_blurred()).then(|| sketch.into_bytes())
+}
+
+/// Writes it; what another process did meanwhile is not done again.
+pub(crate) fn carry_out(connection: &Connection, plan: &Plan) -> Result<(), Error> {
+    if let Some(((first, last), sketch)) = &plan.new
+        && known(connection)? == first - 1
+    {
+        let sql = "INSERT INTO search_sketches(first, last, sketch) VALUES (?1, ?2, ?3)";
+        connection.prepare_cached(sql)?.execute(params![first, last, sketch])?;
+    }
+    for (task, added) in &plan.added {
+        add(connection, *task, added.as_deref())?;
+    }
+    let mut statement = connection.prepare_cached("DELETE FROM search_edits WHERE number = ?1")?;
+    for number in &plan.edits {
+        statement.execute([number])?;
+    }
+    let mut statement =
+        connection.prepare_cached("DELETE FROM search_sketches WHERE first = ?1")?;
+    for first in &plan.gone {
+        statement.execute([first])?;
+    }
+    Ok(())
+}
+
+fn add(connection: &Connection, task: i64, added: Option<&[u8]>) -> Result<(), Error> {
+    let sql = "SELECT first, sketch FROM search_sketches WHERE first <= ?1 \
+               ORDER BY first DESC LIMIT 1";
+    let found = connection
+        .prepare_cached(sql)?
+        .query_row([task], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Option<Vec<u8>>>(1)?)));
+    let Some((first, Some(mut sketch))) = found.optional()? else { return Ok(()) };
+    if let Some(added) = added {
+        sketch.iter_mut().zip(added).for_each(|(byte, added)| *byte |= added);
+    }
+    let sql = "UPDATE search_sketches SET sketch = ?2 WHERE first = ?1";
+    let sketch = added.map(|_| sketch);
+    connection.prepare_cached(sql)?.execute(params![first, sketch]).map(drop)
+}
