@@ -130,3 +130,83 @@ async fn a_filter_that_cannot_be_meant_is_refused() {
     let both = app.get("/api/v1/tasks?queue=&kind=&limit=0").await.refused(422, "invalid-input");
     assert_eq!(both["errors"].as_array().map(Vec::len), Some(3));
 }
+
+#[tokio::test]
+async fn a_search_takes_words_and_phrases_and_goes_with_filters() {
+    let app = TestApp::new();
+    for (title, description) in [
+        ("Send invoice INV-004711", Some("to Zoë, by mail")),
+        ("Invoice of Zoë", None),
+        ("100% of \"a_b\\c\" & (x+)+$ NEAR(", Some("-- ' OR 1=1")),
+    ] {
+        app.create(&json!({"title": title, "description": description})).await;
+    }
+    app.json("PUT", "/api/v1/tasks/2", r#"{"status":"completed"}"#).await.ok(200);
+    for (text, expected) in [
+        ("INVOICE", &[2, 1][..]),
+        ("4711", &[1]),
+        ("zo%C3%AB", &[2, 1]),
+        ("zo%C3%AB+mail", &[1]),
+        ("%22invoice+of%22", &[2]),
+        ("%22of+invoice%22", &[]),
+        ("invoice&status=completed", &[2]),
+        ("invoice&status=failed", &[]),
+        ("%25", &[3]),
+        ("_", &[3]),
+        ("a_b", &[3]),
+        ("axb", &[]),
+        ("%5C", &[3]),
+        ("*", &[]),
+        ("(x%2B)%2B$", &[3]),
+        ("NEAR(", &[3]),
+        ("'+or", &[3]),
+        ("%26", &[3]),
+    ] {
+        assert_eq!(ids(&app, &format!("q={text}")).await, expected, "{text}");
+    }
+    for n in 0..3 {
+        app.create(&json!({"title": format!("order \"{n} & co\"")})).await;
+    }
+    let first = app.get("/api/v1/tasks?q=order+%26&limit=2").await;
+    let link = first.header("link").to_owned();
+    assert_eq!(link, "</api/v1/tasks?after=5&limit=2&q=order%20%26>; rel=\"next\"");
+    let next = &link[1..link.find('>').expect("a link")];
+    let last = app.get(next).await;
+    assert_eq!(last.ok(200)[0]["id"], 4);
+}
+
+#[tokio::test]
+async fn a_search_that_no_one_can_mean_is_invalid_input() {
+    let app = TestApp::new();
+    let long = "x".repeat(201);
+    for (text, code) in [
+        ("", "length"),
+        (long.as_str(), "length"),
+        ("+", "too-short"),
+        ("%22%22", "too-short"),
+        ("a%00b", "control-character"),
+        ("a%0Ab", "control-character"),
+        ("a+b+c+d+e+f+g+h+i+j+k", "too-many"),
+    ] {
+        app.get(&format!("/api/v1/tasks?q={text}")).await.blames("?q", code);
+    }
+    app.get("/api/v1/tasks?q=a&skip=1").await.blames("?skip", "conflict");
+    app.get("/api/v1/tasks?q=a&skip=0").await.ok(200);
+    let body = r#"{"filter":{"q":""},"dry_run":true}"#;
+    app.json("POST", "/api/v1/tasks/bulk/cancel", body).await.blames("/filter/q", "length");
+}
+
+#[tokio::test]
+async fn many_tasks_are_cancelled_by_a_search() {
+    let app = TestApp::new();
+    for title in ["old import 1", "import of today", "old import 2"] {
+        app.create(&json!({"title": title})).await;
+    }
+    let bulk = async |dry: bool| {
+        let body = json!({"filter": {"q": "\"old import\""}, "dry_run": dry}).to_string();
+        app.json("POST", "/api/v1/tasks/bulk/cancel", body).await.ok(200)
+    };
+    assert_eq!(bulk(true).await["matched"], 2);
+    assert_eq!(bulk(false).await["changed"], 2);
+    assert_eq!(ids(&app, "status=pending").await, [2]);
+}

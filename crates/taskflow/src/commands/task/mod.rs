@@ -18,7 +18,7 @@ use super::table::{harmless_json, room};
 use super::{complain, print};
 use document::Document;
 use fault::Fault;
-use options::{CreateOptions, Verb};
+use options::{CreateOptions, ListOptions, Verb};
 pub use options::{SiteOptions, TaskOptions};
 use site::{Answer, Site};
 
@@ -74,11 +74,7 @@ async fn act(options: &TaskOptions) -> Result<End, Fault> {
             let answer = site.task(one.id).await?;
             output.show(&answer, |text| Ok(show::task(&Document::parse(text)?)))?;
         }
-        Verb::List(options) => {
-            let answer = site.get(&["tasks"], &options.query()).await?;
-            let table = |text: &str| Ok(show::list(&Document::parse_all(text)?, answer.at, room()));
-            output.show(&answer, table)?;
-        }
+        Verb::List(options) => return list(&site, options, &output).await,
         Verb::Cancel(many) => return turn(&site, "cancel", &many.ids, &output).await,
         Verb::Retry(many) => return turn(&site, "retry", &many.ids, &output).await,
         Verb::Attempts(one) => {
@@ -121,6 +117,26 @@ async fn create(site: &Site, options: &CreateOptions, output: &Output) -> Result
     }
     output.show(&answer, |text| Ok(show::task(&Document::parse(text)?)))?;
     Ok(end)
+}
+
+/// A page of tasks. A search may have pages with nothing in them before the first one with something.
+async fn list(site: &Site, options: &ListOptions, output: &Output) -> Result<End, Fault> {
+    let mut query = options.query();
+    loop {
+        let answer = site.get(&["tasks"], &query).await?;
+        let tasks = Document::parse_all(&answer.text)?;
+        let next = answer.next.as_deref();
+        if let Some(next) = next.filter(|_| tasks.is_empty()) {
+            query.retain(|(name, _)| *name != "after");
+            query.push(("after", next.to_owned()));
+            continue;
+        }
+        output.show(&answer, |_| Ok(show::list(&tasks, answer.at, room())))?;
+        if let Some(next) = next {
+            complain(&format_args!("there may be more: the same with --after {next}"));
+        }
+        return Ok(End::Done);
+    }
 }
 
 /// Cancels or retries: what a person decides about each of `ids`.

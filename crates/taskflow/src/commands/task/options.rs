@@ -158,9 +158,15 @@ pub(super) struct ListOptions {
     /// Only created after this time, such as 2026-01-31T09:30:00Z
     #[arg(long, value_name = "TIME")]
     pub(super) created_after: Option<String>,
+    /// Only with these words and "quoted phrases" in the title or in the description
+    #[arg(short = 'q', long, value_name = "TEXT")]
+    pub(super) search: Option<String>,
     /// At most so many
     #[arg(long, value_name = "N")]
     pub(super) limit: Option<u32>,
+    /// Only older ones than this task: where the last list ended
+    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(i64).range(1..))]
+    pub(super) after: Option<i64>,
 }
 
 impl ListOptions {
@@ -174,9 +180,11 @@ impl ListOptions {
             ("tag", &self.tag),
             ("pending_reason", &self.reason),
             ("created_after", &self.created_after),
+            ("q", &self.search),
         ];
         let texts = texts.into_iter().filter_map(|(name, text)| Some((name, text.clone()?)));
-        texts.chain(self.limit.map(|limit| ("limit", limit.to_string()))).collect()
+        let limit = self.limit.map(|limit| ("limit", limit.to_string()));
+        texts.chain(limit).chain(self.after.map(|after| ("after", after.to_string()))).collect()
     }
 }
 

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LINK};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url, redirect};
 use serde_json::Value;
 
@@ -28,6 +28,8 @@ pub(in crate::commands) struct Answer {
     pub(in crate::commands) status: StatusCode,
     /// The server's clock, to the second; `None` when it did not say.
     pub(in crate::commands) at: Option<Timestamp>,
+    /// Where the next page of a list begins; `None` when there is none.
+    pub(in crate::commands) next: Option<String>,
     /// The document; empty when there was none.
     pub(in crate::commands) text: String,
 }
@@ -136,10 +138,10 @@ impl Site {
         let failed = |error: reqwest::Error| self.unreachable(error);
         let response = request.timeout(wait + remote::ANSWER).send().await.map_err(failed)?;
         let status = response.status();
-        let at = date(response.headers());
+        let (at, next) = (date(response.headers()), next(response.headers()));
         let text = response.text().await.map_err(failed)?;
         if status.is_success() {
-            Ok(Answer { status, at, text })
+            Ok(Answer { status, at, next, text })
         } else {
             Err(Fault::Refused(Refusal::new(status.as_u16(), &text)))
         }
@@ -161,6 +163,14 @@ impl Site {
 fn date(headers: &HeaderMap) -> Option<Timestamp> {
     let date = headers.get(DATE)?.to_str().ok()?;
     jiff::fmt::rfc2822::parse(date).ok().map(|at| at.timestamp())
+}
+
+/// The `after` of a page's `Link` to the next one.
+fn next(headers: &HeaderMap) -> Option<String> {
+    let link = headers.get(LINK)?.to_str().ok()?.strip_prefix('<')?;
+    let (target, rel) = link.split_once('>')?;
+    let url = Url::parse(DEFAULT).ok()?.join(target).ok().filter(|_| rel.contains("next"))?;
+    url.query_pairs().find(|(name, _)| name == "after").map(|(_, after)| after.into_owned())
 }
 
 fn broken(why: &str) -> Fault {

@@ -158,6 +158,10 @@ fn ids_and_filters_are_taken_as_given() {
     let query = options.query();
     let expected = [("pending_reason", "blocked"), ("created_after", "yesterday")];
     assert_eq!(query, expected.map(|(name, text)| (name, text.to_owned())));
+    let line = ["list", "-q", "invoice \"of may\"", "--after", "70"];
+    let Verb::List(options) = parse(&line).unwrap().verb else { panic!() };
+    let expected = [("q", "invoice \"of may\""), ("after", "70")];
+    assert_eq!(options.query(), expected.map(|(name, text)| (name, text.to_owned())));
     assert!(parse(&["list", "--reason", "lazy"]).is_err());
 }
 
