@@ -9,6 +9,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use schemars::JsonSchema;
 use serde::Serialize;
 use taskflow_core::Fault;
+use taskflow_core::limits::FAULTS_MAX;
 use taskflow_service::ServiceError;
 
 /// Every code: its status, its title, and what it means, for `docs/errors.md`. Never renamed.
@@ -273,11 +274,14 @@ impl Problem {
     }
 
     /// 422 with the fields at fault.
-    pub fn invalid(errors: Vec<Fault>) -> Self {
+    ///
+    /// The first `limits::FAULTS_MAX` of them: a query of nothing but unknown names has thousands.
+    pub fn invalid(mut errors: Vec<Fault>) -> Self {
         let detail = match errors.as_slice() {
             [one] => format!("{} {}", one.pointer, one.message),
             many => format!("{} fields are not valid: see errors", many.len()),
         };
+        errors.truncate(FAULTS_MAX);
         let mut problem = Self::new("invalid-input", detail);
         problem.0.errors = errors;
         problem
@@ -414,6 +418,11 @@ impl From<ServiceError> for Problem {
             ServiceError::KeyReused | ServiceError::AnswerTooLarge => {
                 let mut problem = Self::new(code, error.to_string());
                 problem.0.errors = vec![Fault::new("", code, "must fit the Idempotency-Key")];
+                problem
+            }
+            ServiceError::PageTooLarge => {
+                let mut problem = Self::new(code, error.to_string());
+                problem.0.errors = vec![Fault::new("?limit", code, "must be smaller")];
                 problem
             }
             ServiceError::StorageFull => {

@@ -56,6 +56,21 @@ pub enum OpenError {
     },
 }
 
+/// A connection that a read needed and that could not be opened: no file is free, it is gone, or locked.
+pub(crate) fn not_opened(error: OpenError) -> StoreError {
+    match error {
+        OpenError::Busy(_) => StoreError::Busy,
+        OpenError::Damaged(_) | OpenError::Foreign(_) | OpenError::TooNew { .. } => {
+            StoreError::Corrupt(error.to_string())
+        }
+        error => {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::error!(%error, cause, "the database file cannot be opened once more");
+            StoreError::Unavailable
+        }
+    }
+}
+
 /// A statement's failure: nothing of it was done.
 pub(crate) fn refused(error: Error) -> StoreError {
     match error.sqlite_error_code() {

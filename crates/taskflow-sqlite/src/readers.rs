@@ -53,7 +53,7 @@ impl Readers {
         let task = tokio::task::spawn_blocking(move || {
             let connection = match idle.lock().pop() {
                 Some(connection) => connection,
-                None => connect::reader(&path).map_err(|e| StoreError::Failed(Box::new(e)))?,
+                None => connect::reader(&path).map_err(error::not_opened)?,
             };
             let answer = within(&connection, read).map_err(error::refused);
             // A connection that met an error may hold a broken view; the next read opens another.

@@ -3,8 +3,8 @@
 //! feed for a line end. A proxy in front may not, and two opinions about where a head ends are
 //! how requests are smuggled.
 //!
-//! The length of a body is told by the service once the head is parsed. The end of a chunked body
-//! is not known here, so heads after one are not looked at on that connection.
+//! The length of a body is told by the service once the head is parsed; a chunked one is followed from
+//! chunk to chunk (RFC 9112, 7.1), and its lines may have no bare line feed either.
 
 use super::watch::BodyLength;
 
@@ -17,8 +17,8 @@ pub(super) enum Framing {
     Complete,
     /// So many body bytes are still to come; never zero.
     Body(u64),
-    /// After a chunked body: everything is let through.
-    Unknown,
+    /// In a chunked body.
+    Chunks(Chunks),
     /// A head had a bare line feed: nothing more is let through.
     Refused,
 }
@@ -71,7 +71,15 @@ impl Framing {
                 }
                 Admitted { count, bare_line_feed: false }
             }
-            Self::Unknown => Admitted { count: bytes.len(), bare_line_feed: false },
+            Self::Chunks(chunks) => {
+                let (count, scan) = chunks.scan(bytes);
+                match scan {
+                    Scan::Open => {}
+                    Scan::Ends(_) => *self = Self::new(),
+                    Scan::BareLineFeed(_) => *self = Self::Refused,
+                }
+                Admitted { count, bare_line_feed: matches!(self, Self::Refused) }
+            }
             Self::Complete | Self::Refused => Admitted { count: 0, bare_line_feed: false },
         }
     }
@@ -81,7 +89,7 @@ impl Framing {
         *self = match length {
             BodyLength::Exactly(0) => Self::new(),
             BodyLength::Exactly(length) => Self::Body(length),
-            BodyLength::Chunked => Self::Unknown,
+            BodyLength::Chunked => Self::Chunks(Chunks::default()),
         };
     }
 
@@ -89,7 +97,7 @@ impl Framing {
     pub(super) fn is_cut_short(&self) -> bool {
         match self {
             Self::Head(head) => head.begun || head.line > 0,
-            Self::Complete | Self::Body(_) | Self::Unknown | Self::Refused => true,
+            Self::Complete | Self::Body(_) | Self::Chunks(_) | Self::Refused => true,
         }
     }
 }
@@ -121,5 +129,74 @@ impl Head {
         self.line += bytes.len() - start;
         self.after_cr = bytes.last().map_or(self.after_cr, |byte| *byte == b'\r');
         Scan::Open
+    }
+}
+
+/// The place in a chunked body.
+#[derive(Debug)]
+pub(super) enum Chunks {
+    /// In the line before a chunk: its length so far, and whether its digits are over.
+    Size { length: u64, digits_over: bool, after_cr: bool },
+    /// So many bytes of a chunk and its line end are still to come.
+    Data(u64),
+    /// After the last chunk: lines up to an empty one, as in a head.
+    Trailer(Head),
+}
+
+impl Default for Chunks {
+    fn default() -> Self {
+        Self::Size { length: 0, digits_over: false, after_cr: false }
+    }
+}
+
+impl Chunks {
+    /// Goes through the bytes; how many of them belong to the body, and whether it ends there.
+    fn scan(&mut self, bytes: &[u8]) -> (usize, Scan) {
+        let mut at = 0;
+        while let Some(byte) = bytes.get(at) {
+            match self {
+                Self::Size { after_cr, .. } if *byte == b'\n' && !*after_cr => {
+                    return (at + 1, Scan::BareLineFeed(at + 1));
+                }
+                Self::Size { length: 0, .. } if *byte == b'\n' => {
+                    // An empty line ends it, be it the first.
+                    *self = Self::Trailer(Head { begun: true, ..Head::default() });
+                    at += 1;
+                }
+                Self::Size { length, .. } if *byte == b'\n' => {
+                    *self = Self::Data(length.saturating_add(2));
+                    at += 1;
+                }
+                Self::Size { length, digits_over, after_cr } => {
+                    let digit = char::from(*byte).to_digit(16).filter(|_| !*digits_over);
+                    match digit {
+                        // The parser refuses a length that does not fit.
+                        Some(digit) => {
+                            *length = length.saturating_mul(16).saturating_add(digit.into());
+                        }
+                        None => *digits_over = true,
+                    }
+                    *after_cr = *byte == b'\r';
+                    at += 1;
+                }
+                Self::Data(left) => {
+                    let there = (bytes.len() - at) as u64;
+                    let passed = there.min(*left);
+                    *left -= passed;
+                    at += usize::try_from(passed).unwrap_or(usize::MAX);
+                    if *left == 0 {
+                        *self = Self::default();
+                    }
+                }
+                Self::Trailer(head) => {
+                    return match head.scan(&bytes[at..]) {
+                        Scan::Open => (bytes.len(), Scan::Open),
+                        Scan::Ends(count) => (at + count, Scan::Ends(at + count)),
+                        Scan::BareLineFeed(count) => (at + count, Scan::BareLineFeed(at + count)),
+                    };
+                }
+            }
+        }
+        (at, Scan::Open)
     }
 }

@@ -16,6 +16,7 @@ use taskflow_service::tasks::Created;
 use taskflow_service::{Actor, ServiceError};
 
 use super::create::CreateTask;
+use super::few::few;
 use super::reply::{Answer, Reply};
 use super::words::Object;
 use crate::extract::query::FromPairs;
@@ -44,6 +45,7 @@ pub(crate) fn router() -> ApiRouter<ApiState> {
 #[schemars(rename = "BulkCreate")]
 struct BulkBody {
     /// Each as for `POST /api/v1/tasks`.
+    #[serde(deserialize_with = "few::<_, _, BULK_MAX>")]
     #[schemars(with = "Vec<CreateTask>", length(min = 1, max = 10_000))]
     tasks: Vec<Object<CreateTask>>,
 }

@@ -17,6 +17,7 @@ use taskflow_service::work::{Report, Want, Work};
 use taskflow_service::{Actor, Caller};
 
 use super::faults::Faults;
+use super::few::maybe_few;
 use super::reply::{Answer, Reply};
 use super::view::{TaskView, view};
 use super::words::present;
@@ -44,12 +45,14 @@ struct ClaimTasks {
     #[schemars(length(min = 1, max = 200), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:@/-]*$"))]
     worker: String,
     /// Only these queues; every queue when missing.
+    #[serde(default, deserialize_with = "maybe_few::<_, _, { max::CLAIM_NAMES_MAX }>")]
     #[schemars(
         length(min = 1, max = 100),
         inner(length(min = 1, max = 100), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:-]*$"))
     )]
     queues: Option<Vec<String>>,
     /// Only these kinds; every kind but the built-in ones when missing.
+    #[serde(default, deserialize_with = "maybe_few::<_, _, { max::CLAIM_NAMES_MAX }>")]
     #[schemars(
         length(min = 1, max = 100),
         inner(length(min = 1, max = 100), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:-]*$"))
@@ -74,12 +77,14 @@ struct ClaimTasks {
 #[schemars(rename = "Wish")]
 pub(super) struct WishBody {
     /// Only these queues; every queue when missing.
+    #[serde(default, deserialize_with = "maybe_few::<_, _, { max::CLAIM_NAMES_MAX }>")]
     #[schemars(
         length(min = 1, max = 100),
         inner(length(min = 1, max = 100), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:-]*$"))
     )]
     pub(super) queues: Option<Vec<String>>,
     /// Only these kinds; every kind but the built-in ones when missing.
+    #[serde(default, deserialize_with = "maybe_few::<_, _, { max::CLAIM_NAMES_MAX }>")]
     #[schemars(
         length(min = 1, max = 100),
         inner(length(min = 1, max = 100), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:-]*$"))

@@ -9,6 +9,7 @@ use taskflow_core::{Fault, Json, Kind, NewTask, QueueName, TaskId, Terms, Timest
 use taskflow_service::queues::Book;
 
 use super::faults::Faults;
+use super::few::present_few;
 use super::words::{Instant, Object, Priority, Raw, Retry, present, present_word};
 
 /// A new task. Only `title` is needed.
@@ -69,7 +70,7 @@ pub(crate) struct CreateTask {
     #[schemars(with = "u32", range(min = 1, max = 86400))]
     lease_seconds: Option<u32>,
     /// Labels: 50 at most, of 1 to 100 characters without commas.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "present_few::<_, _, { max::TAGS_MAX }>")]
     #[schemars(with = "Vec<String>", length(max = 50))]
     tags: Option<Vec<String>>,
     /// Labels with values: an object of at most 64 keys and 16 KiB.
@@ -86,7 +87,7 @@ pub(crate) struct CreateTask {
     #[schemars(length(min = 1, max = 255))]
     concurrency_key: Option<String>,
     /// Tasks that must complete first, 100 at most.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "present_few::<_, _, { max::DEPENDENCIES_MAX }>")]
     #[schemars(with = "Vec<i64>", length(max = 100), inner(range(min = 1)))]
     depends_on: Option<Vec<i64>>,
 }

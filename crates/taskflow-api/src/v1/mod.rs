@@ -6,6 +6,7 @@ pub(crate) mod claim;
 pub(crate) mod create;
 pub(crate) mod explain;
 pub(crate) mod faults;
+pub(crate) mod few;
 pub(crate) mod filter;
 pub(crate) mod health;
 pub(crate) mod idempotency;

@@ -19,7 +19,7 @@ use super::create;
 use super::faults::Faults;
 use super::reply::{Answer, Reply};
 use super::words::{Instant, Object, Priority, Retry, Status, present, present_word};
-use crate::extract::query::FromPairs;
+use crate::extract::query::{FromPairs, number};
 use crate::extract::{Body, IfMatch, Key, NoBody, OptionalBody, Query, QueuePath};
 use crate::openapi::{document, problems};
 use crate::problem::Problem;
@@ -429,7 +429,7 @@ impl FromPairs for ListQuery {
                     Err(error) => faults.push(Fault::new("?after", "name", error.to_string())),
                 }
             } else if name == "limit" {
-                match value.parse().ok().filter(|limit| (1..=PAGE_MAX).contains(limit)) {
+                match number(value).filter(|limit| (1..=PAGE_MAX).contains(limit)) {
                     Some(limit) => query.limit = limit,
                     None => {
                         faults.push(Fault::new("?limit", "out-of-range", "must be 1 to 1000"));

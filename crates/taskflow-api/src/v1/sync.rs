@@ -13,6 +13,7 @@ use taskflow_service::{Actor, Caller};
 
 use super::claim::{ClaimedView, WishBody, claimed_views, commanded};
 use super::faults::Faults;
+use super::few::few;
 use super::reply::{Answer, Reply};
 use super::words::{Instant, Object, Raw, present, word};
 use super::work::{ProgressBody, completed, extend, failed, snoozed, token};
@@ -37,11 +38,11 @@ pub(crate) fn router() -> ApiRouter<ApiState> {
 #[serde(deny_unknown_fields)]
 struct SyncBody {
     /// Attempts that ended, 1000 at most.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "few::<_, _, SYNC_ITEMS_MAX>")]
     #[schemars(length(max = 1000))]
     finished: Vec<Object<FinishBody>>,
     /// Heartbeats, 1000 at most.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "few::<_, _, SYNC_ITEMS_MAX>")]
     #[schemars(length(max = 1000))]
     heartbeats: Vec<Object<HeartbeatBody>>,
     /// A wish for work.

@@ -23,7 +23,7 @@ use super::filter::FilterWords;
 use super::reply::{Answer, Reply};
 use super::update::UpdateTask;
 use super::view::{AttemptView, TaskView, view};
-use crate::extract::query::FromPairs;
+use crate::extract::query::{FromPairs, number};
 use crate::extract::{Body, IfMatch, Key, Query, TaskPath};
 use crate::openapi::{document, problems};
 use crate::problem::Problem;
@@ -289,11 +289,6 @@ impl ListQuery {
 fn positive(text: &str) -> Option<TaskId> {
     let digits = text.bytes().all(|b| b.is_ascii_digit());
     digits.then(|| text.parse().ok()).flatten().and_then(TaskId::new)
-}
-
-/// Digits only: no sign, no exponent.
-fn number(text: &str) -> Option<u32> {
-    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
 /// Number of tasks per status.

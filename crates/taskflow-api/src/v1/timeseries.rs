@@ -16,7 +16,7 @@ use taskflow_service::stats::Stats;
 use super::reply::{Answer, Reply};
 use super::words::Instant;
 use crate::extract::Query;
-use crate::extract::query::FromPairs;
+use crate::extract::query::{FromPairs, number};
 use crate::openapi::{document, problems};
 use crate::state::ApiState;
 
@@ -139,18 +139,14 @@ impl FromPairs for TimeseriesQuery {
         let mut faults = Vec::new();
         for (name, value) in pairs {
             match name.as_str() {
-                "minutes" => {
-                    let digits = value.bytes().all(|b| b.is_ascii_digit());
-                    let minutes = digits.then(|| value.parse().ok()).flatten();
-                    match minutes.filter(|n| (1..=SERIES_MINUTES_MAX).contains(n)) {
-                        Some(minutes) => query.minutes = minutes,
-                        None => faults.push(Fault::new(
-                            "?minutes",
-                            "out-of-range",
-                            "must be an integer from 1 to 1440",
-                        )),
-                    }
-                }
+                "minutes" => match number(value).filter(|n| (1..=SERIES_MINUTES_MAX).contains(n)) {
+                    Some(minutes) => query.minutes = minutes,
+                    None => faults.push(Fault::new(
+                        "?minutes",
+                        "out-of-range",
+                        "must be an integer from 1 to 1440",
+                    )),
+                },
                 "queue" => match QueueName::parse(value) {
                     Ok(queue) => query.queue = Some(queue),
                     Err(rule) => {

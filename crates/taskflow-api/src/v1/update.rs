@@ -5,10 +5,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use taskflow_core::{Fault, Terms, Timestamp};
-use taskflow_core::{Pinned, TaskPatch, text};
+use taskflow_core::{Pinned, TaskPatch, limits, text};
 
 use super::create;
 use super::faults::Faults;
+use super::few::present_few;
 use super::words::{Instant, Object, Priority, Raw, Retry, Status, present, present_word};
 
 /// Changes to a task; a missing field is left alone, and so are read-only ones.
@@ -69,7 +70,7 @@ pub(crate) struct UpdateTask {
     #[schemars(with = "u32", range(min = 1, max = 86400))]
     lease_seconds: Option<u32>,
     /// New tags.
-    #[serde(deserialize_with = "present")]
+    #[serde(deserialize_with = "present_few::<_, _, { limits::TAGS_MAX }>")]
     #[schemars(with = "Vec<String>", length(max = 50))]
     tags: Option<Vec<String>>,
     /// New metadata; null clears it.
@@ -93,7 +94,7 @@ pub(crate) struct UpdateTask {
     #[schemars(with = "Option<String>")]
     concurrency_key: Option<Option<String>>,
     /// Fixed at creation.
-    #[serde(deserialize_with = "present")]
+    #[serde(deserialize_with = "present_few::<_, _, { limits::DEPENDENCIES_MAX }>")]
     #[schemars(with = "Vec<i64>")]
     depends_on: Option<Vec<i64>>,
     // Read-only: known, so that a task that was read can be sent back, and ignored.

@@ -14,7 +14,7 @@ use taskflow_service::workers::{Present, Workers};
 
 use super::reply::{Answer, Reply};
 use super::words::Instant;
-use crate::extract::query::FromPairs;
+use crate::extract::query::{FromPairs, number};
 use crate::extract::{Key, NoBody, Query, WorkerPath};
 use crate::openapi::{document, problems};
 use crate::state::ApiState;
@@ -252,9 +252,9 @@ impl FromPairs for ListQuery {
                     let message = "must be what a page's Link gave";
                     faults.push(Fault::new("?after", "not-a-cursor", message));
                 }
-                "limit" => match value.parse().ok().filter(|n| (1..=PAGE_MAX).contains(n)) {
-                    Some(n) if value.bytes().all(|b| b.is_ascii_digit()) => query.limit = n,
-                    _ => {
+                "limit" => match number(value).filter(|n| (1..=PAGE_MAX).contains(n)) {
+                    Some(n) => query.limit = n,
+                    None => {
                         let message = "must be an integer from 1 to 1000";
                         faults.push(Fault::new("?limit", "out-of-range", message));
                     }

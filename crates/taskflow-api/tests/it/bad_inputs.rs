@@ -3,6 +3,7 @@
 //! `auth.rs`, 81 to 89 with the work that they are about, 92 in `tasks/editing.rs`.
 
 mod bodies;
+mod bounds;
 mod fields;
 mod numbers;
 mod queries;

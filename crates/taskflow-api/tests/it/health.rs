@@ -77,6 +77,24 @@ async fn a_server_whose_database_does_not_answer_is_alive_but_not_ready() {
     app.get("/api/v1/health").await.ok(200);
 }
 
+/// No connection to it is open yet, and none can be opened.
+#[cfg(unix)]
+#[tokio::test]
+async fn what_needs_a_database_that_cannot_be_opened_is_unavailable() {
+    let app = TestApp::new();
+    app.lose_database();
+    for (method, path, body) in [
+        ("GET", "/api/v1/tasks/1", ""),
+        ("GET", "/api/v1/tasks", ""),
+        ("GET", "/api/v1/stats", ""),
+        ("POST", "/api/v1/tasks", r#"{"title":"t"}"#),
+    ] {
+        let answer = app.json(method, path, body).await;
+        assert_eq!(answer.header("retry-after"), "1", "{method} {path}");
+        answer.refused(503, "unavailable");
+    }
+}
+
 #[tokio::test]
 async fn a_plain_request_id_comes_back_and_another_is_replaced() {
     let app = TestApp::new();

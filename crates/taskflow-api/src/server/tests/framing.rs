@@ -275,3 +275,58 @@ fn framing_does_not_depend_on_how_the_bytes_are_cut() {
         assert!(matches!(framing, Framing::Refused));
     }
 }
+
+#[tokio::test]
+async fn a_head_behind_a_chunked_body_may_have_no_bare_line_feed_either() {
+    let server = Server::start(ROOMY).await;
+    let chunked = |body: &str| request("POST /echo", "Transfer-Encoding: chunked\r\n", body);
+    let smuggled = "GET /hit HTTP/1.1\nHost: localhost\n\n";
+    for body in ["0\r\n\r\n", "3\r\nabc\r\n0\r\n\r\n", "3;x=\"y\"\r\nabc\r\n00\r\nA: b\r\n\r\n"] {
+        let answer = server.talk(chunked(body) + smuggled).await;
+        let second = answer.match_indices("HTTP/1.1 ").nth(1).map(|(at, _)| &answer[at..]);
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{body:?}: {answer}");
+        assert!(
+            second.is_none_or(|second| second.starts_with("HTTP/1.1 400 ")),
+            "{body:?}: {answer}"
+        );
+        assert_eq!(server.seen.hits.load(std::sync::atomic::Ordering::SeqCst), 0, "{body:?}");
+    }
+    for bare in ["3\nabc\r\n0\r\n\r\n", "0\r\n\n", "0\r\nA: b\n\r\n"] {
+        let answer = server.talk(chunked(bare) + &request("GET /hit", "", "")).await;
+        assert!(
+            !answer.contains("HTTP/1.1 200 OK\r\n") || answer.contains("HTTP/1.1 400 "),
+            "{answer}"
+        );
+        assert_eq!(server.seen.hits.load(std::sync::atomic::Ordering::SeqCst), 0, "{bare:?}");
+    }
+}
+
+#[tokio::test]
+async fn requests_go_on_behind_chunked_bodies() {
+    let server = Server::start(ROOMY).await;
+    let body = "3\r\na\r\n\r\nA;ext=1\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\n";
+    let one = request("POST /echo", "Transfer-Encoding: chunked\r\n", body);
+    let last = request("GET /ok", "Connection: close\r\n", "");
+    let answer = server.talk(one.repeat(3) + &last).await;
+    assert_eq!(answer.matches("HTTP/1.1 200 ").count(), 4, "{answer}");
+}
+
+/// However the bytes are cut, a body ends at the same place.
+#[test]
+fn chunks_are_followed_in_any_pieces() {
+    let body = b"5;a=b\r\n12\r\n3\r\n0a\r\n0123456789\r\n0\r\nX: y\r\n\r\nGET / HTTP/1.1\r\n";
+    let end = body.len() - b"GET / HTTP/1.1\r\n".len();
+    for piece in 1..body.len() {
+        let mut framing = Framing::new();
+        framing.body(BodyLength::Chunked);
+        let mut at = 0;
+        while matches!(framing, Framing::Chunks(_)) && at < body.len() {
+            let Admitted { count, bare_line_feed } =
+                framing.admit(&body[at..body.len().min(at + piece)]);
+            assert!(!bare_line_feed && count > 0, "piece {piece} at {at}");
+            at += count;
+        }
+        assert_eq!(at, end, "piece {piece}");
+        assert!(matches!(framing, Framing::Head(_)), "piece {piece}");
+    }
+}
