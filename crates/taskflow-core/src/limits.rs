@@ -73,18 +73,17 @@ pub const SKIP_MAX: u32 = 1_000_000;
 pub const SEARCH_CHARS_MAX: usize = 200;
 /// Most words and phrases of a search text: each is looked for in each text.
 pub const SEARCH_TERMS_MAX: usize = 10;
-/// Most texts that one page of a search reads: some milliseconds; the page ends there and says where the
-/// next one begins.
-pub const SEARCH_TEXTS_MAX: u32 = 6_000;
+/// How much one page of a search may cost, in tenths of a microsecond as its store reckons them: some
+/// milliseconds; the page ends there and says where the next one begins.
+pub const SEARCH_EFFORT_MAX: u64 = 60_000;
 /// Titles and descriptions that one page of a search reads, in bytes, for the same reason.
 pub const SEARCH_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Most sketches that one page of a search looks at: some milliseconds too, a few million tasks.
-pub const SEARCH_SKETCHES_MAX: u32 = 4_096;
 /// Fewest new texts of which a sketch is made: the newest ones are read one by one.
 pub const SEARCH_SKETCH_MIN: u32 = 1_024;
 /// Fewest texts in a sketch that is full before: a sketch of few long texts costs more than it spares.
 pub const SEARCH_SKETCH_LEAST: u32 = 128;
-/// Most texts in a sketch: as many are read when it may hold what is looked for.
+/// Most texts in a sketch, as many are read when it may hold what is looked for; and about as many are put
+/// into sketches in one step.
 pub const SEARCH_SKETCH_MAX: u32 = 2_048;
 /// Most edited texts that are kept apart from the sketches; beyond it a search reads texts one by one.
 pub const SEARCH_EDITED_MAX: u32 = 1_000;

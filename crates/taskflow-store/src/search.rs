@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use async_trait::async_trait;
 use taskflow_core::TaskId;
-use taskflow_core::limits::{SEARCH_BYTES_MAX, SEARCH_SKETCHES_MAX, SEARCH_TEXTS_MAX};
+use taskflow_core::limits::{SEARCH_BYTES_MAX, SEARCH_EFFORT_MAX};
 
 use crate::StoreError;
 
@@ -55,27 +55,38 @@ pub struct Trail {
     floor: i64,
     /// Ids above this one are in the ranges, or not wanted.
     top: i64,
+    costs: Costs,
     spent: Spent,
+}
+
+/// What a store's steps cost, in tenths of a microsecond, as measured: so that a page takes some
+/// milliseconds on each.
+#[derive(Debug, Clone, Copy)]
+pub struct Costs {
+    /// A text that a range is read for.
+    pub text: u32,
+    /// A text whose task was found by an index of its own.
+    pub looked_up: u32,
+    /// A sketch.
+    pub sketch: u32,
+    /// A range, whatever is in it.
+    pub range: u32,
 }
 
 #[derive(Debug, Default)]
 struct Spent {
-    texts: u32,
+    effort: u64,
     bytes: usize,
-    sketches: u32,
 }
 
 /// Few sketches first: most searches end soon.
 const CHUNK_FIRST: u32 = 32;
 const CHUNK_MAX: u32 = 1_024;
 
-/// A range costs as much as so many texts, however few it has.
-const RANGE_TEXTS: u32 = 64;
-
 impl Trail {
     /// The way through the ids between `floor` and `before`, both excluded. Sketches know the tasks up to
     /// `known`, but for the `edited` ones.
-    pub fn new([floor, before]: [i64; 2], known: i64, mut edited: Vec<i64>) -> Self {
+    pub fn new(costs: Costs, [floor, before]: [i64; 2], known: i64, mut edited: Vec<i64>) -> Self {
         edited.retain(|id| *id > floor && *id < before && *id <= known);
         edited.sort_unstable();
         edited.dedup();
@@ -86,6 +97,7 @@ impl Trail {
             chunk: CHUNK_FIRST,
             floor,
             top: before.saturating_sub(1),
+            costs,
             spent: Spent::default(),
         };
         trail.push((known.saturating_add(1), before.saturating_sub(1)));
@@ -93,8 +105,8 @@ impl Trail {
     }
 
     /// The way through all of them, where sketches are of no use.
-    pub fn whole([floor, before]: [i64; 2]) -> Self {
-        let mut trail = Self::new([floor, before], floor, Vec::new());
+    pub fn whole(costs: Costs, [floor, before]: [i64; 2]) -> Self {
+        let mut trail = Self::new(costs, [floor, before], floor, Vec::new());
         trail.below = None;
         trail
     }
@@ -102,7 +114,7 @@ impl Trail {
     /// What to do next.
     pub fn step(&mut self) -> Step {
         if let Some(range) = self.ranges.pop_front() {
-            self.spent.texts += RANGE_TEXTS;
+            self.spent.effort += u64::from(self.costs.range);
             return Step::Read(range);
         }
         match self.below {
@@ -114,7 +126,7 @@ impl Trail {
     /// What came of a look: how many sketches were looked at, the first id of the oldest one (none when
     /// there are none below), and the ranges of those that may hold what is searched, newest first.
     pub fn looked(&mut self, sketches: u32, oldest: Option<i64>, may: &[Range]) {
-        self.spent.sketches += sketches;
+        self.spent.effort += u64::from(sketches) * u64::from(self.costs.sketch);
         self.chunk = (self.chunk * 4).min(CHUNK_MAX);
         let down_to = oldest.filter(|_| sketches > 0).unwrap_or(i64::MIN);
         self.below = oldest.filter(|oldest| sketches > 0 && *oldest > self.floor + 1);
@@ -149,16 +161,16 @@ impl Trail {
         }
     }
 
-    /// Counts texts that were read.
-    pub fn read(&mut self, texts: u32, bytes: usize) {
-        self.spent.texts += texts;
+    /// Counts a text that was read.
+    pub fn read(&mut self, bytes: usize, looked_up: bool) {
+        let cost = if looked_up { self.costs.looked_up } else { self.costs.text };
+        self.spent.effort += u64::from(cost);
         self.spent.bytes += bytes;
     }
 
     /// Whether the page has to end here.
     pub fn is_spent(&self) -> bool {
-        let Spent { texts, bytes, sketches } = self.spent;
-        texts >= SEARCH_TEXTS_MAX || bytes >= SEARCH_BYTES_MAX || sketches >= SEARCH_SKETCHES_MAX
+        self.spent.effort >= SEARCH_EFFORT_MAX || self.spent.bytes >= SEARCH_BYTES_MAX
     }
 
     /// Where the next page begins when this one ends before `step`: nothing from this id on is left.
