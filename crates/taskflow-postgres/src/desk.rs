@@ -102,7 +102,7 @@ impl<'a> Desk<'a> {
         }
         let begun = async { self.session.begin().await.map_err(Failure::from) };
         let (_, locked, children) =
-            tokio::try_join!(begun, lock(self.session, ids), children(self.session, ids),)?;
+            tokio::try_join!(biased; begun, lock(self.session, ids), children(self.session, ids),)?;
         self.seat(ids, locked);
         self.children.extend(children);
         Ok(())
@@ -416,7 +416,7 @@ impl<'a> Desk<'a> {
     /// Writes down what the next statement must see.
     pub(crate) async fn write_down(&mut self) -> Result<(), Failure> {
         let (states, history) = self.unwritten();
-        tokio::try_join!(states.update(self.session), history.insert(self.session))?;
+        tokio::try_join!(biased; states.update(self.session), history.insert(self.session))?;
         drop((states, history));
         self.written();
         Ok(())
@@ -432,7 +432,7 @@ impl<'a> Desk<'a> {
         let (deltas, minutes) = (Deltas::of(&counts), Cells::of(&tallied));
         let (states, history) = self.unwritten();
         tokio::try_join!(
-            states.update(self.session),
+            biased; states.update(self.session),
             history.insert(self.session),
             deltas.insert(self.session, &minutes),
             tell(self.session, &words),

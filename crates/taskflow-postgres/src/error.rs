@@ -88,6 +88,7 @@ impl Failure {
     /// What a caller hears.
     pub(crate) fn into_error(self) -> StoreError {
         match self {
+            Self::Again(StoreError::Unavailable) => StoreError::Unavailable,
             Self::Again(_) | Self::Locked | Self::Apart => StoreError::Busy,
             Self::Gone(error) | Self::Refused(error) | Self::Unknown(error) => error,
         }
@@ -121,6 +122,8 @@ impl From<Error> for Failure {
                 Self::Gone(StoreError::Failed(Box::new(error)))
             }
             s if *s == SqlState::LOCK_NOT_AVAILABLE => Self::Locked,
+            // A statement before this one failed, and whoever asked for both should have told why.
+            s if *s == SqlState::IN_FAILED_SQL_TRANSACTION => Self::Again(StoreError::Busy),
             s if *s == SqlState::T_R_SERIALIZATION_FAILURE
                 || *s == SqlState::T_R_DEADLOCK_DETECTED
                 || *s == SqlState::UNIQUE_VIOLATION =>
@@ -129,11 +132,13 @@ impl From<Error> for Failure {
             }
             s if *s == SqlState::DISK_FULL => Self::Refused(StoreError::Full),
             s if *s == SqlState::QUERY_CANCELED => Self::Refused(StoreError::Busy),
+            // A standby, or a server that is about to be one: nothing was written for certain, and another
+            // connection may meet the one that writes.
+            s if *s == SqlState::READ_ONLY_SQL_TRANSACTION => Self::Again(StoreError::Unavailable),
             // The server stops, starts, fails over, or has no connection left.
             s if s.code().starts_with("57P")
                 || s.code().starts_with("08")
-                || s.code().starts_with("53")
-                || *s == SqlState::READ_ONLY_SQL_TRANSACTION =>
+                || s.code().starts_with("53") =>
             {
                 Self::Gone(StoreError::Failed(Box::new(error)))
             }
@@ -164,3 +169,6 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

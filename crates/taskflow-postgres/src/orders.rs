@@ -93,8 +93,16 @@ async fn insert_plain(
 ) -> Result<Vec<Answers<Inserted>>, Failure> {
     let batch = orders
         .iter()
-        .flat_map(|order| order.batch.iter().map(|new| (order.tenant, order.now, new.clone())));
-    let mut born = tasks::insert_plain(session, batch.collect()).await?.into_iter();
+        .flat_map(|order| order.batch.iter().map(|new| (order.tenant, order.now, new.clone())))
+        .collect();
+    // One statement needs no transaction around it, but the patience for locks is said in one.
+    if session.is_hurried() {
+        session.begin().await?;
+    }
+    let mut born = tasks::insert_plain(session, batch).await?.into_iter();
+    if session.is_hurried() {
+        session.execute("COMMIT").await.map_err(|error| Failure::from(error).committing())?;
+    }
     let answer = |order: &Insert| {
         let tasks: Vec<Box<Task>> = born.by_ref().take(order.batch.len()).collect();
         let ready = tasks.iter().map(|task| tasks::ready(task)).collect();
@@ -151,7 +159,7 @@ impl Room for Works {
         let mut desk = Desk::new(session, &self.lanes);
         if orders.iter().any(|order| order.sync.claim.is_some()) {
             let gates = self.lanes.gates.read(session);
-            ((), desk.gates) = tokio::try_join!(desk.begin(&ids), gates)?;
+            ((), desk.gates) = tokio::try_join!(biased; desk.begin(&ids), gates)?;
         } else {
             desk.begin(&ids).await?;
         }

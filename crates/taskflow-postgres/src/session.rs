@@ -72,7 +72,7 @@ impl Session {
             return self.ask(sql, params).await;
         }
         // Nothing that was set for an earlier transaction holds here.
-        let (_, rows) = tokio::try_join!(self.begin(), self.ask(sql, params))?;
+        let (_, rows) = tokio::try_join!(biased; self.begin(), self.ask(sql, params))?;
         self.execute("COMMIT").await?;
         Ok(rows)
     }
@@ -92,6 +92,11 @@ impl Session {
     pub(crate) fn hurried(mut self, hurried: bool) -> Self {
         self.hurried = hurried;
         self
+    }
+
+    /// Whether it is one that does not wait for locks.
+    pub(crate) fn is_hurried(&self) -> bool {
+        self.hurried
     }
 
     /// Begins a transaction.

@@ -560,13 +560,19 @@ impl StatsStore for PostgresStore {
 #[async_trait]
 impl Store for PostgresStore {
     async fn health(&self) -> Result<Health, StoreError> {
-        let sql = "SELECT max(version)::int8 FROM taskflow.migrations";
-        let schema = self
+        let sql = "SELECT max(version)::int8, current_setting('transaction_read_only') = 'on' \
+                   FROM taskflow.migrations";
+        let (schema, reads_only) = self
             .read(move |session| async move {
                 let rows = session.query(sql, &[]).await?;
-                rows.first().map_or(Ok(None), |row| get::<Option<i64>>(row, 0))
+                let of = |row| Ok((get::<Option<i64>>(row, 0)?, get::<bool>(row, 1)?));
+                rows.first().map_or(Ok((None, false)), of)
             })
             .await?;
+        if reads_only {
+            tracing::warn!("the database takes no writes: it is a standby, or was made read-only");
+            return Err(StoreError::Unavailable);
+        }
         Ok(Health {
             schema: schema.unwrap_or(0),
             known: migrate::SCHEMA.into(),

@@ -9,6 +9,8 @@ mod databases;
 mod enqueue;
 mod keys;
 mod limits;
+mod opening;
+mod outages;
 mod series;
 mod tls;
 
