@@ -164,6 +164,14 @@ impl<'a> Ask<'a> {
         self.walked((&self.walk.sql(), filter), between, limit_skip, [&listed, &apart]).await
     }
 
+    /// The texts of those tasks of the filter whose ids lie between two, looked at one by one.
+    pub(crate) async fn window(&self, between: [i64; 2], limit: i64) -> Result<Vec<Row>, Failure> {
+        let Codes { whole, some, off } = &self.codes;
+        let sql = window(*off);
+        let filter = &self.page.filter;
+        self.rows((&sql, filter), between, [limit, 0], [whole, some]).await
+    }
+
     /// The id of the entry of an index that a walk would come to after some others; 0 when there are not
     /// so many.
     async fn far(&self, source: Source) -> Result<i64, Failure> {
@@ -197,11 +205,21 @@ impl<'a> Ask<'a> {
 
     async fn walked(
         &self,
+        what: (&str, &Filter),
+        between: [i64; 2],
+        limit_skip: [i64; 2],
+        codes: [&[i32]; 2],
+    ) -> Result<Vec<TaskId>, Failure> {
+        self.rows(what, between, limit_skip, codes).await?.iter().map(rows::id).collect()
+    }
+
+    async fn rows(
+        &self,
         (sql, filter): (&str, &Filter),
         [floor, before]: [i64; 2],
         [limit, skip]: [i64; 2],
         [codes, apart]: [&[i32]; 2],
-    ) -> Result<Vec<TaskId>, Failure> {
+    ) -> Result<Vec<Row>, Failure> {
         let page = self.page;
         let params: [Param<'_>; 12] = [
             (&self.tenant.0, Type::INT8),
@@ -217,7 +235,7 @@ impl<'a> Ask<'a> {
             (&page.now.micros(), Type::INT8),
             (&apart, Type::INT4_ARRAY),
         ];
-        self.session.query(sql, &params).await?.iter().map(rows::id).collect()
+        Ok(self.session.query(sql, &params).await?)
     }
 }
 
@@ -255,6 +273,18 @@ fn delayed(what: &str, off: Off, [tenant, now, limit]: [&str; 3], more: &str) ->
     format!(
         "SELECT {what} FROM taskflow.tasks WHERE {range} AND {PUT_OFF}{more} \
          ORDER BY (tenant + 0), (run_at + 0) LIMIT {limit}"
+    )
+}
+
+/// The texts of a filter's tasks, looked at one by one in the order of their ids.
+pub(crate) fn window(off: Option<Off>) -> String {
+    let some = match off {
+        Some(_) => format!(" OR {CODE} = ANY($12){}", when(off)),
+        None => " OR cardinality($12::int4[]) < 0".to_owned(),
+    };
+    format!(
+        "SELECT id, true, title, description FROM taskflow.tasks WHERE tenant = $1 AND id < $4 \
+         AND id > $5 AND ({CODE} = ANY($6){some}) AND {REST} ORDER BY id DESC LIMIT $2 OFFSET $3"
     )
 }
 

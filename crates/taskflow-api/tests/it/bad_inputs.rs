@@ -10,7 +10,7 @@ mod queries;
 mod requests;
 mod sizes;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::app::TestApp;
 
@@ -21,20 +21,4 @@ async fn peopled() -> (TestApp, Value) {
     app.running("two").await;
     let everything = app.everything().await;
     (app, everything)
-}
-
-/// The calls that take a body, and a good body for each.
-fn calls() -> [(&'static str, &'static str, Value); 9] {
-    let token = "0".repeat(32);
-    [
-        ("POST", "/api/v1/tasks", json!({"title": "a"})),
-        ("PUT", "/api/v1/tasks/1", json!({"title": "b"})),
-        ("POST", "/api/v1/tasks/claim", json!({"worker": "w1"})),
-        ("POST", "/api/v1/tasks/1/heartbeat", json!({"lease_token": token})),
-        ("POST", "/api/v1/tasks/1/complete", json!({"lease_token": token})),
-        ("POST", "/api/v1/tasks/1/fail", json!({"lease_token": token, "error": "x"})),
-        ("POST", "/api/v1/tasks/1/snooze", json!({"lease_token": token, "delay_seconds": 1})),
-        ("POST", "/api/v1/tasks/1/release", json!({"lease_token": token})),
-        ("POST", "/api/v1/workers/w1/sync", json!({"claim": {}})),
-    ]
 }

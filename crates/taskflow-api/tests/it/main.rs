@@ -9,6 +9,7 @@ mod cors;
 mod health;
 mod idempotency;
 mod openapi;
+mod operations;
 mod options;
 mod pages;
 mod queues;

@@ -6,18 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::app::{DOCUMENT, TestApp, allowed, options};
-
-/// Every operation: path, method in lower case, description.
-fn operations() -> Vec<(&'static str, &'static str, &'static Value)> {
-    let paths = DOCUMENT["paths"].as_object().expect("paths");
-    let methods = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
-    let of = |path: &'static str, item: &'static Value| {
-        let item = item.as_object().expect("a path item");
-        let known = move |(name, _): &(&String, &Value)| methods.contains(&name.as_str());
-        item.iter().filter(known).map(move |(name, op)| (path, name.as_str(), op))
-    };
-    paths.iter().flat_map(|(path, item)| of(path, item)).collect()
-}
+use crate::operations::{self, described};
 
 /// Calls `see` with every value below `value`.
 fn walk<'v>(value: &'v Value, see: &mut impl FnMut(&'v Value)) {
@@ -27,10 +16,6 @@ fn walk<'v>(value: &'v Value, see: &mut impl FnMut(&'v Value)) {
         Value::Array(array) => array.iter().for_each(|v| walk(v, see)),
         _ => {}
     }
-}
-
-fn filled(path: &str) -> String {
-    path.replace("{task_id}", "1").replace("{worker}", "w1")
 }
 
 #[test]
@@ -75,7 +60,7 @@ fn the_title_and_the_version_are_those_of_the_options() {
 #[test]
 fn every_operation_has_a_name_of_its_own_a_summary_and_a_tag() {
     let mut names = BTreeSet::new();
-    for (path, method, operation) in operations() {
+    for (path, method, operation) in described() {
         let name = operation["operationId"].as_str().expect("an operationId");
         assert!(names.insert(name), "{name} stands twice: {method} {path}");
         assert!(operation["summary"].as_str().is_some_and(|s| !s.is_empty()), "{name}");
@@ -110,7 +95,7 @@ fn every_schema_is_used() {
 #[test]
 fn every_security_scheme_that_is_asked_for_is_described() {
     let schemes = DOCUMENT["components"]["securitySchemes"].as_object().expect("schemes");
-    let asked = operations().into_iter().map(|(_, _, operation)| &operation["security"]);
+    let asked = described().into_iter().map(|(_, _, operation)| &operation["security"]);
     let mut asked: Vec<&Value> = asked.collect();
     asked.push(&DOCUMENT["security"]);
     for requirement in asked.into_iter().filter_map(Value::as_array).flatten() {
@@ -123,7 +108,7 @@ fn every_security_scheme_that_is_asked_for_is_described() {
 
 #[test]
 fn only_health_can_be_asked_without_a_key() {
-    for (path, method, operation) in operations() {
+    for (path, method, operation) in described() {
         let open = operation.get("security").is_some();
         assert_eq!(open, path.starts_with("/api/v1/health"), "{method} {path}");
         let refuses = operation["responses"].get("401").is_some();
@@ -133,7 +118,7 @@ fn only_health_can_be_asked_without_a_key() {
 
 #[test]
 fn every_refusal_is_a_problem_document() {
-    for (path, method, operation) in operations() {
+    for (path, method, operation) in described() {
         for (status, response) in operation["responses"].as_object().expect("responses") {
             let content = response.get("content").and_then(Value::as_object);
             let types: Vec<&str> =
@@ -150,7 +135,7 @@ fn every_refusal_is_a_problem_document() {
 
 #[test]
 fn every_operation_with_a_path_parameter_describes_it() {
-    for (path, method, operation) in operations() {
+    for (path, method, operation) in described() {
         let in_path = operation["parameters"].as_array().into_iter().flatten();
         let described: BTreeSet<&str> = in_path
             .filter(|parameter| parameter["in"] == "path")
@@ -164,22 +149,23 @@ fn every_operation_with_a_path_parameter_describes_it() {
 
 #[tokio::test]
 async fn every_operation_of_the_document_exists() {
-    for (path, method, _) in operations() {
+    for operation in operations::operations() {
         let app = TestApp::new();
         app.titled("a").await;
         app.post("/api/v1/workers/w1/sync", &json!({})).await.ok(200);
-        let answer = app.json(&method.to_uppercase(), &filled(path), "{}").await;
-        assert!(![404, 405].contains(&answer.status), "{method} {path}: {}", answer.text);
+        let answer = operation.call(&app, &[]).await;
+        assert!(![404, 405].contains(&answer.status), "{}: {}", operation.name, answer.text);
     }
 }
 
 #[tokio::test]
 async fn every_other_method_is_refused_and_told_which_ones_exist() {
     let app = TestApp::new();
-    let paths = DOCUMENT["paths"].as_object().expect("paths");
-    for path in paths.keys() {
-        let mut known: Vec<String> =
-            operations().iter().filter(|o| o.0 == path).map(|o| o.1.to_owned()).collect();
+    let operations = operations::operations();
+    for operation in &operations {
+        let path = operation.path();
+        let same = operations.iter().filter(|other| other.template == operation.template);
+        let mut known: Vec<String> = same.map(|other| other.method.to_ascii_lowercase()).collect();
         if known.contains(&"get".to_owned()) {
             known.push("head".into());
         }
@@ -188,7 +174,7 @@ async fn every_other_method_is_refused_and_told_which_ones_exist() {
             if known.contains(&method.to_owned()) {
                 continue;
             }
-            let answer = app.json(&method.to_uppercase(), &filled(path), "{}").await;
+            let answer = app.json(&method.to_uppercase(), &path, "{}").await;
             assert_eq!(answer.status, 405, "{method} {path}: {}", answer.text);
             assert_eq!(allowed(&answer), known, "{method} {path}");
         }

@@ -11,8 +11,8 @@ use super::url;
 use crate::lists::{self, Walk as ListWalk};
 use crate::options::{Options, PoolMode};
 use crate::{
-    columns, connect, desk, gates, idempotency, keyed, lanes, migrate, queues, retention, tasks,
-    work, workers,
+    columns, connect, desk, gates, idempotency, keyed, lanes, migrate, queues, retention, search,
+    tasks, work, workers,
 };
 
 /// A statement, the types of its parameters, values for them, and the indexes it may walk.
@@ -41,6 +41,9 @@ fn walks() -> Vec<Walk> {
     walks
 }
 
+/// The parameters of a look at sketches.
+const LOOKED: &str = "900,32,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16";
+
 /// The walks of lists: where they begin, with what they look up in rows and tags.
 fn lists() -> Vec<Walk> {
     let types = "int8,int8,int8,int8,int8,int4[],text,text,text,int8,int8,int4[]";
@@ -65,6 +68,15 @@ fn lists() -> Vec<Walk> {
     }
     let all = ListWalk { source: Source::All, off: None, apart: false };
     walks.push(walk("all", all.sql(), types, values, &["tasks_id", "task_tags_pkey"]));
+    for off in [None, Some(Off::Due), Some(Off::Later)] {
+        walks.push(walk(
+            "window",
+            lists::window(off),
+            types,
+            values,
+            &["tasks_id", "task_tags_pkey"],
+        ));
+    }
     let tag = ListWalk { source: Source::Tag, off: Some(Off::Due), apart: false };
     walks.push(walk("tag", tag.sql(), types, values, &["tasks_id", "task_tags_pkey"]));
     walks.push(walk("tagged", lists::TAGGED, types, values, &["task_tags_pkey"]));
@@ -73,6 +85,19 @@ fn lists() -> Vec<Walk> {
         walks.push(walk("few", sql, "int8,int8,int8", "1,30000,10000", &["tasks_delayed"]));
     }
     walks.push(walk("floor", lists::FLOOR, "int8", "5", &["task_births_pkey"]));
+    let between = search::TEXTS_BETWEEN;
+    walks.push(walk("texts", between, "int8,int8,int8,int8", "1,10,900,256", &["tasks_id"]));
+    walks.push(walk(
+        "texts after",
+        search::TEXTS_AFTER,
+        "int8,int8,int8",
+        "10,900,256",
+        &["tasks_id"],
+    ));
+    walks.push(walk("enough", search::ENOUGH, "int8,int8,int8", "10,900,256", &["tasks_id"]));
+    let types = ["int8"; 18].join(",");
+    let look = walk("look", search::LOOK.as_str(), types.leak(), LOOKED, &["search_sketches_pkey"]);
+    walks.push(look);
     walks
 }
 

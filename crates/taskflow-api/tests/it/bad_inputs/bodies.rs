@@ -2,32 +2,48 @@
 
 use serde_json::{Value, json};
 
-use super::{calls, peopled};
+use super::peopled;
 use crate::app::{TestApp, path};
+use crate::operations::that_read;
 
 #[tokio::test]
 async fn an_empty_body_is_not_json() {
     // 28
     let (app, before) = peopled().await;
-    for (method, path, _) in calls() {
-        for body in ["", " ", "\n"] {
-            app.json(method, path, body).await.refused(400, "malformed-json");
+    for (operation, optional, _) in that_read() {
+        for body in ["", " ", "\n"].into_iter().skip(usize::from(optional)) {
+            let answer = app.json(&operation.method, &operation.path(), body).await;
+            answer.refused(400, "malformed-json");
         }
     }
     assert_eq!(app.everything().await, before);
 }
 
 #[tokio::test]
+async fn a_body_that_may_be_left_out_is_an_empty_object() {
+    for (operation, _, _) in that_read().into_iter().filter(|(_, optional, _)| *optional) {
+        let (app, again) = (peopled().await.0, peopled().await.0);
+        let without = app.call(&operation.method, &operation.path(), &[], "").await;
+        let with = again.json(&operation.method, &operation.path(), "{}").await;
+        assert_eq!(without.status, 200, "{}: {}", operation.name, without.text);
+        assert_eq!(without.text, with.text, "{}", operation.name);
+        assert_eq!(app.everything().await, again.everything().await, "{}", operation.name);
+    }
+}
+
+#[tokio::test]
 async fn another_value_is_no_object() {
     // 28
     let (app, before) = peopled().await;
-    for (method, path, good) in calls() {
+    for (operation, ..) in that_read() {
+        let good: Value = serde_json::from_str(&operation.good()).expect("JSON");
         let fields: Vec<&Value> = good.as_object().expect("an object").values().collect();
         let spread = json!(fields);
         for body in
             [json!(null), json!([]), json!("x"), json!(42), json!(true), spread, json!([good])]
         {
-            app.json(method, path, body.to_string()).await.blames("", "type");
+            let answer = app.json(&operation.method, &operation.path(), body.to_string()).await;
+            answer.blames("", "type");
         }
     }
     assert_eq!(app.everything().await, before);
@@ -76,8 +92,10 @@ async fn text_that_only_looks_like_json_is_not_json() {
         "title=a",
         "<task/>",
     ] {
-        app.json("POST", "/api/v1/tasks", body).await.refused(400, "malformed-json");
-        app.json("PUT", "/api/v1/tasks/1", body).await.refused(400, "malformed-json");
+        for (operation, ..) in that_read() {
+            let answer = app.json(&operation.method, &operation.path(), body).await;
+            answer.refused(400, "malformed-json");
+        }
     }
     assert_eq!(app.everything().await, before);
 }
@@ -108,8 +126,9 @@ async fn only_json_in_utf_8_is_read() {
         &[json_type, ("content-encoding", "identity"), ("content-encoding", "gzip")],
     ];
     for headers in refused {
-        for (method, path, body) in calls() {
-            let answer = app.call(method, path, headers, body.to_string()).await;
+        for (operation, ..) in that_read() {
+            let (method, path) = (&operation.method, operation.path());
+            let answer = app.call(method, &path, headers, operation.good()).await;
             let body = answer.refused(415, "unsupported-media-type");
             let detail = body["detail"].as_str().expect("a sentence");
             assert!(detail.contains("-H 'Content-Type: application/json'"), "{detail}");
@@ -164,8 +183,10 @@ async fn text_in_another_encoding_is_not_json() {
         bodies.extend([around(bad), in_payload(bad), in_ignored(bad)]);
     }
     for body in bodies {
-        app.json("POST", "/api/v1/tasks", body.clone()).await.refused(400, "malformed-json");
-        app.json("PUT", "/api/v1/tasks/1", body).await.refused(400, "malformed-json");
+        for (operation, ..) in that_read() {
+            let answer = app.json(&operation.method, &operation.path(), body.clone()).await;
+            answer.refused(400, "malformed-json");
+        }
     }
     assert_eq!(app.everything().await, before);
 }
@@ -212,8 +233,27 @@ async fn a_field_that_stands_twice_is_refused() {
         ("PUT", "/api/v1/tasks/1", r#"{"version":1,"version":2}"#),
         ("POST", "/api/v1/tasks/claim", r#"{"worker":"a","worker":"b"}"#),
         ("POST", "/api/v1/workers/w1/sync", r#"{"claim":{"limit":1,"limit":2}}"#),
+        ("POST", "/api/v1/workers/w1/sync", r#"{"finished":[{"id":1,"id":2}]}"#),
+        (
+            "POST",
+            "/api/v1/workers/w1/sync",
+            r#"{"heartbeats":[{"progress":{"percent":1,"percent":2}}]}"#,
+        ),
+        ("POST", "/api/v1/tasks/bulk", r#"{"tasks":[{"title":"a"},{"title":"b","title":"c"}]}"#),
+        ("POST", "/api/v1/tasks/bulk/cancel", r#"{"filter":{"kind":"log","kind":"job"}}"#),
+        ("PUT", "/api/v1/queues/mail", r#"{"rate_limit":{"tasks":1,"tasks":2}}"#),
+        ("PUT", "/api/v1/queues/mail", r#"{"defaults":{"retry":{"jitter":0,"jitter":1}}}"#),
+        ("PUT", "/api/v1/queues/mail", r#"{"paused":true,"paused":false}"#),
     ] {
         app.json(method, path, body).await.refused(400, "duplicate-key");
+    }
+    for (operation, ..) in that_read() {
+        let good: Value = serde_json::from_str(&operation.good()).expect("JSON");
+        for (name, value) in good.as_object().expect("an object") {
+            let twice = format!(r#"{{"{name}":{value},"{name}":{value}}}"#);
+            let answer = app.json(&operation.method, &operation.path(), twice).await;
+            answer.refused(400, "duplicate-key");
+        }
     }
     assert_eq!(app.everything().await, before);
 }

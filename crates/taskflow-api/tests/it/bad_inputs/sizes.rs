@@ -1,9 +1,13 @@
 //! Bodies that are too long, endless or cut off.
 
+use std::time::Duration;
+
+use futures_util::StreamExt;
 use serde_json::{Value, json};
 
-use super::{calls, peopled};
+use super::peopled;
 use crate::app::{TestApp, path};
+use crate::operations::that_read;
 
 #[tokio::test]
 async fn a_body_has_room_for_a_whole_payload_and_not_for_much_more() {
@@ -13,9 +17,8 @@ async fn a_body_has_room_for_a_whole_payload_and_not_for_much_more() {
     let answer = app.json("PUT", "/api/v1/tasks/1", body(1024 * 1024)).await;
     let detail = answer.blames("/payload", "too-large")["detail"].to_string();
     assert!(detail.contains("1048576"), "{detail}");
-    for (method, path, _) in calls() {
-        let most = if path.ends_with("/sync") { 16 * 1024 * 1024 } else { 1024 * 1024 + 65536 };
-        let answer = app.json(method, path, body(most)).await;
+    for (operation, _, most) in that_read() {
+        let answer = app.json(&operation.method, &operation.path(), body(most)).await;
         let detail = answer.refused(413, "body-too-large")["detail"].to_string();
         assert!(detail.contains(&most.to_string()), "{detail}");
     }
@@ -34,6 +37,35 @@ async fn an_endless_body_is_cut_off() {
         .header("content-type", "application/json")
         .body(axum::body::Body::from_stream(endless));
     app.send(request.expect("a request")).await.refused(413, "body-too-large");
+    assert_eq!(app.everything().await, before);
+}
+
+/// Time stands still until nothing else is to be done, so these thirty seconds take none.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_arrive_within_half_a_minute_is_not_waited_for() {
+    // 10
+    let (app, before) = peopled().await;
+    let beginning = bytes::Bytes::from_static(br#"{"title":"a","#);
+    let silent = futures_util::stream::iter([beginning])
+        .chain(futures_util::stream::pending())
+        .map(Ok::<_, std::io::Error>)
+        .boxed();
+    let dripping = futures_util::stream::unfold((), async |()| {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Some((Ok(bytes::Bytes::from_static(b" ")), ()))
+    });
+    for slow in [silent, dripping.boxed()] {
+        let request = http::Request::builder()
+            .method("POST")
+            .uri("/api/v1/tasks")
+            .header("content-type", "application/json")
+            .body(axum::body::Body::from_stream(slow));
+        let asked = tokio::time::Instant::now();
+        let answer = app.send(request.expect("a request")).await;
+        assert_eq!(asked.elapsed().as_secs(), 30);
+        assert_eq!(answer.header("connection"), "close");
+        answer.refused(408, "request-timeout");
+    }
     assert_eq!(app.everything().await, before);
 }
 
