@@ -471,3 +471,6 @@ pub(crate) fn of_status(status: StatusCode) -> Problem {
         _ => Problem::new("internal-error", "the server failed; the request id finds its log line"),
     }
 }
+
+#[cfg(test)]
+mod tests;

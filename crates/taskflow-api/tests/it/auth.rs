@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::app::{Answer, TestApp};
+use crate::operations::operations;
 
 const KEY: &str = "s3cret-key";
 
@@ -26,31 +27,29 @@ async fn the_key_is_taken_from_either_header() {
 #[tokio::test]
 async fn without_the_key_nothing_is_answered_and_nothing_is_done() {
     let app = TestApp::with_key(KEY);
-    let body = json!({"title": "a"}).to_string();
-    let sent = [("content-type", "application/json")];
-    for (method, path) in [
-        ("POST", "/api/v1/tasks"),
-        ("GET", "/api/v1/tasks"),
-        ("GET", "/api/v1/tasks/1"),
-        ("PUT", "/api/v1/tasks/1"),
-        ("DELETE", "/api/v1/tasks/1"),
-        ("GET", "/api/v1/tasks/stats/summary"),
-        ("GET", "/api/v1/tasks/1/attempts"),
-        ("POST", "/api/v1/tasks/claim"),
-        ("POST", "/api/v1/tasks/1/heartbeat"),
-        ("POST", "/api/v1/tasks/1/complete"),
-        ("POST", "/api/v1/tasks/1/fail"),
-        ("POST", "/api/v1/tasks/1/snooze"),
-        ("POST", "/api/v1/tasks/1/release"),
-        ("POST", "/api/v1/workers/w1/sync"),
-        ("POST", "/api/v1/bench/bare"),
-    ] {
-        let answer = app.call(method, path, &sent, body.clone()).await;
-        assert_eq!(answer.header("www-authenticate"), "Bearer", "{method} {path}");
-        answer.refused(401, "unauthorized");
+    let known = [("x-api-key", KEY), ("content-type", "application/json")];
+    for body in [json!({"title": "a"}), json!({"title": "b", "kind": "job"})] {
+        app.call("POST", "/api/v1/tasks", &known, body.to_string()).await.ok(201);
     }
-    let tasks = app.call("GET", "/api/v1/tasks", &[("x-api-key", KEY)], "").await;
-    assert_eq!(tasks.ok(200), json!([]));
+    let claim = r#"{"worker":"w1"}"#;
+    app.call("POST", "/api/v1/tasks/claim", &known, claim).await.ok(200);
+    let everything = async || {
+        let mut all = Vec::new();
+        for path in ["tasks?limit=1000", "queues", "workers", "stats"] {
+            all.push(app.call("GET", &format!("/api/v1/{path}"), &known, "").await.ok(200));
+        }
+        all
+    };
+    let before = everything().await;
+    for operation in operations() {
+        if operation.template.starts_with("/api/v1/health") {
+            continue;
+        }
+        let answer = operation.call(&app, &[]).await;
+        assert_eq!(answer.header("www-authenticate"), "Bearer", "{}", operation.name);
+        answer.refused(401, "unauthorized");
+        assert_eq!(everything().await, before, "{}", operation.name);
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Ids in paths and parameters in queries.
 
 use super::peopled;
+use crate::operations::operations;
 
 #[tokio::test]
 async fn what_is_no_id_is_invalid_input() {
@@ -48,6 +49,38 @@ async fn what_is_no_id_is_invalid_input() {
 }
 
 #[tokio::test]
+async fn what_a_path_names_is_looked_at_before_the_body() {
+    // 54, and 37
+    let (app, before) = peopled().await;
+    let (worker, queue) = ("w".repeat(201), "q".repeat(101));
+    for operation in operations() {
+        let (place, pointer, code, bad) = match operation.template {
+            path if path.contains("{task_id}") => {
+                ("{task_id}", "/task_id", "not-an-id", ["0", "-1", "1%00", "%31x", "%zz"])
+            }
+            path if path.contains("{worker}") => {
+                ("{worker}", "/worker", "name", ["a%20b", "-a", "%00", "%E2%9C%93", &*worker])
+            }
+            path if path.contains("{queue}") => {
+                ("{queue}", "/queue", "name", ["a%20b", "-a", "%00", "a%2Fb", &*queue])
+            }
+            path => {
+                assert!(!path.contains('{'), "{path}: say here what its path names");
+                continue;
+            }
+        };
+        for text in bad {
+            let path = operation.path_with(place, text);
+            // No such body is taken anywhere.
+            app.json(&operation.method, &path, "{").await.blames(pointer, code);
+        }
+        let path = operation.path_with(place, "%ff");
+        app.json(&operation.method, &path, "{").await.blames("/path", "encoding");
+    }
+    assert_eq!(app.everything().await, before);
+}
+
+#[tokio::test]
 async fn skip_and_limit_are_whole_numbers_within_bounds() {
     // 55
     let (app, _) = peopled().await;
@@ -89,7 +122,7 @@ async fn a_skip_beyond_the_end_is_an_empty_page() {
 
 #[tokio::test]
 async fn filters_know_their_words_and_parameters_their_names() {
-    // 57, 59, 60: there is nothing to sort by or to search yet.
+    // 57, 59: there is nothing to sort by.
     let (app, _) = peopled().await;
     for (query, pointer, code) in [
         ("status=done", "?status", "unknown-word"),
@@ -100,6 +133,7 @@ async fn filters_know_their_words_and_parameters_their_names() {
         ("status=failed&status=pending", "?status", "repeated"),
         ("limit=5&limit=5", "?limit", "repeated"),
         ("limit=5&%6cimit=5", "?limit", "repeated"),
+        ("q=a&q=a", "?q", "repeated"),
         ("sort=id%3bdrop", "?sort", "unknown-parameter"),
         ("order_by=(select%201)", "?order_by", "unknown-parameter"),
         ("Limit=5", "?Limit", "unknown-parameter"),
@@ -117,7 +151,9 @@ async fn filters_know_their_words_and_parameters_their_names() {
 async fn a_query_is_percent_encoded_utf_8() {
     // 63
     let (app, _) = peopled().await;
-    for query in ["limit=%zz", "limit=%", "limit=5%", "limit=%f", "%zz=1", "status=%ff", "%C0%AF"] {
+    for query in
+        ["limit=%zz", "limit=%", "limit=5%", "limit=%f", "%zz=1", "status=%ff", "q=%ff", "%C0%AF"]
+    {
         app.get(&format!("/api/v1/tasks?{query}")).await.refused(400, "invalid-url");
     }
     // `+` is a space, and an encoded `&` or `=` belongs to the value.

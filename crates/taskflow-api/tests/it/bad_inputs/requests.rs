@@ -4,6 +4,7 @@ use super::peopled;
 use serde_json::json;
 
 use crate::app::{TestApp, allowed};
+use crate::operations::operations;
 
 #[tokio::test]
 async fn strange_methods_are_refused_without_an_echo() {
@@ -39,20 +40,12 @@ async fn a_method_cannot_be_overridden() {
 async fn head_has_the_headers_of_get_and_no_body() {
     // 23
     let (app, _) = peopled().await;
-    for path in [
-        "/",
-        "/docs",
-        "/redoc",
-        "/openapi.json",
-        "/api/v1/health",
-        "/api/v1/tasks",
-        "/api/v1/tasks/1",
-        "/api/v1/tasks/1/attempts",
-        "/api/v1/tasks/stats/summary",
-        "/api/v1/tasks/99",
-        "/api/v1/tasks/abc",
-        "/nothing",
-    ] {
+    let pages = ["/", "/docs", "/redoc", "/openapi.json", "/errors", "/errors/busy"];
+    let refused = ["/errors/none", "/api/v1/tasks/99", "/api/v1/tasks/abc", "/nothing"];
+    let gets = operations().into_iter().filter(|operation| operation.method == "GET");
+    let paths = pages.into_iter().chain(refused).map(str::to_owned);
+    for path in paths.chain(gets.map(|operation| operation.path())) {
+        let path = path.as_str();
         let (get, head) = (app.get(path).await, app.call("HEAD", path, &[], "").await);
         assert_eq!((head.status, head.text.as_str()), (get.status, ""), "{path}");
         let plain = |headers: &http::HeaderMap| {
@@ -74,13 +67,12 @@ async fn options_without_origins_is_refused_and_says_what_is_allowed() {
         ("/api/v1/health", &["get", "head"][..]),
         ("/api/v1/tasks", &["get", "head", "post"]),
         ("/api/v1/tasks/1", &["delete", "get", "head", "put"]),
-        ("/api/v1/tasks/claim", &["delete", "get", "head", "post", "put"]),
+        ("/api/v1/tasks/claim", &["post"]),
+        ("/api/v1/queues/default", &["get", "head", "put"]),
         ("/docs", &["get", "head"]),
     ] {
         let answer = app.call("OPTIONS", path, &[], "").await;
-        if path != "/api/v1/tasks/claim" {
-            assert_eq!(allowed(&answer), methods, "{path}");
-        }
+        assert_eq!(allowed(&answer), methods, "{path}");
         answer.refused(405, "method-not-allowed");
     }
 }
@@ -119,8 +111,19 @@ async fn paths_do_not_climb() {
         "/static/%c0%ae",
         "/api/v1/tasks/..%2f..%2fetc/passwd",
         "/api/v1/../v1/tasks",
+        "/docs/%00",
+        "/redoc/%00",
+        "/errors/..%2f..",
+        "/errors/..%2f..%2fetc/passwd",
+        "/errors/%00",
+        "/errors/busy%00",
+        "/errors/BUSY",
+        "/errors/busy/",
     ] {
         app.get(path).await.refused(404, "not-found");
+    }
+    for code in ["%ff", "%c0%ae", "busy%ff"] {
+        app.get(&format!("/errors/{code}")).await.refused(400, "bad-request");
     }
     for id in ["%00", "%c0%ae", "..", "..%2f1", "%2e%2e", "1%00"] {
         app.get(&format!("/api/v1/tasks/{id}")).await.refused(422, "invalid-input");

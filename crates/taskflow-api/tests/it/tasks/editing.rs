@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::{STATUSES, in_status};
 use crate::app::{Answer, TestApp, at, path};
+use crate::operations::operations;
 
 #[tokio::test]
 async fn an_edit_changes_only_the_given_fields() {
@@ -199,7 +200,7 @@ async fn an_edit_of_a_stale_version_is_refused() {
 #[tokio::test]
 async fn an_if_match_that_is_no_etag_is_refused() {
     let app = TestApp::new();
-    let task = app.titled("a").await;
+    app.titled("a").await;
     let bad = [
         "",
         "1",
@@ -214,12 +215,21 @@ async fn an_if_match_that_is_no_etag_is_refused() {
         "* *",
         "\"99999999999999999999999\"",
     ];
-    for bad in bad {
-        put_if(&app, bad).await.refused(400, "invalid-if-match");
+    let twos = [["\"1\"", "\"1\""], ["*", "\"1\""], ["\"1\"", "*"], ["*", "*"]];
+    let ones = bad.into_iter().map(|value| vec![("if-match", value)]);
+    let twos = twos.into_iter().map(|two| two.map(|value| ("if-match", value)).to_vec());
+    let guarded = operations().into_iter().filter(|operation| operation.takes("If-Match"));
+    let guarded: Vec<_> = guarded.collect();
+    let before = app.everything().await;
+    for headers in ones.chain(twos) {
+        for operation in &guarded {
+            operation.call(&app, &headers).await.refused(400, "invalid-if-match");
+        }
     }
-    for two in [["\"1\"", "\"1\""], ["*", "\"1\""], ["\"1\"", "*"], ["*", "*"]] {
-        let two = two.map(|value| ("if-match", value));
-        app.call("DELETE", "/api/v1/tasks/1", &two, "").await.refused(400, "invalid-if-match");
-    }
-    assert_eq!(app.task(&task["id"]).await, task);
+    assert_eq!(app.everything().await, before);
+    assert_eq!(app.get("/api/v1/queues/default").await.ok(200)["version"], 0);
+    let mut names: Vec<&str> = guarded.iter().map(|operation| operation.name).collect();
+    names.sort_unstable();
+    let tasks = ["cancel_task", "delete_task", "pause_queue", "resume_queue", "retry_task"];
+    assert_eq!(names, [&tasks[..], &["update_queue", "update_task"]].concat());
 }
