@@ -1,7 +1,7 @@
 //! `taskflow config`: shows the configuration in force, or prints the documents made from the list
 //! of settings. It changes nothing and never shows a secret.
 
-use std::io::{self, ErrorKind, Write};
+use super::print;
 
 use serde::Serialize;
 
@@ -14,7 +14,8 @@ use crate::config::{Config, docs};
 ///
 /// When standard output cannot be written; a reader that went away early is none.
 pub fn run(config: &Config, json: bool) -> anyhow::Result<()> {
-    print(&if json { render_json(config)? } else { render_table(config) })
+    let text = if json { render_json(config)? } else { render_table(config) };
+    Ok(print(text.as_bytes())?)
 }
 
 /// Prints docs/configuration.md.
@@ -23,7 +24,7 @@ pub fn run(config: &Config, json: bool) -> anyhow::Result<()> {
 ///
 /// As [`run`].
 pub fn run_docs() -> anyhow::Result<()> {
-    print(&docs::render_docs())
+    Ok(print(docs::render_docs().as_bytes())?)
 }
 
 /// Prints .env.example.
@@ -32,15 +33,7 @@ pub fn run_docs() -> anyhow::Result<()> {
 ///
 /// As [`run`].
 pub fn run_env_example() -> anyhow::Result<()> {
-    print(&docs::render_env_example())
-}
-
-fn print(text: &str) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        other => Ok(other?),
-    }
+    Ok(print(docs::render_env_example().as_bytes())?)
 }
 
 fn render_table(config: &Config) -> String {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
+use super::say;
 use crate::config::Config;
 use crate::remote;
 
@@ -13,7 +14,6 @@ use crate::remote;
 const ANSWER_MAX: Duration = Duration::from_secs(4);
 
 /// Prints what the server says. An error, and exit code 1, when it is not ready.
-#[expect(clippy::print_stdout, reason = "the answer of a command")]
 pub async fn run(config: Config, server: Option<String>) -> anyhow::Result<()> {
     let own = || format!("http://127.0.0.1:{}", config.http.port);
     let server = server.unwrap_or_else(own);
@@ -22,7 +22,7 @@ pub async fn run(config: Config, server: Option<String>) -> anyhow::Result<()> {
     let answer = client.get(&url).send().await.with_context(|| format!("{url} does not answer"))?;
     let status = answer.status();
     let said: Value = answer.json().await.with_context(|| format!("{url} is no TaskFlow"))?;
-    println!("{said}");
+    say(&said)?;
     ensure!(status.is_success(), "the server is not ready");
     Ok(())
 }

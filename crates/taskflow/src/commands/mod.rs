@@ -24,10 +24,17 @@ pub fn complain(what: &dyn std::fmt::Display) {
     eprintln!("taskflow: {what}");
 }
 
-/// Writes an answer to standard output, all of it. Unlike the print macros it does not panic when
-/// the reader has gone away.
+/// Writes a line to standard output.
+fn say(what: impl std::fmt::Display) -> std::io::Result<()> {
+    print(format!("{what}\n").as_bytes())
+}
+
+/// Writes an answer to standard output, all of it. A reader that went away early (`… | head`) is no
+/// error, and unlike the print macros nothing panics.
 fn print(text: &[u8]) -> std::io::Result<()> {
     let mut output = std::io::stdout().lock();
-    output.write_all(text)?;
-    output.flush()
+    match output.write_all(text).and_then(|()| output.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
 }

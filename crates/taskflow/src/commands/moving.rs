@@ -4,13 +4,13 @@
 use anyhow::{Context, ensure};
 use taskflow_store::moving::{KeptKey, MoveFrom, MoveTo, NO_KEY};
 
+use super::say;
 use crate::wire;
 
 /// Tasks a batch.
 const BATCH: u32 = 500;
 
 /// Moves and compares. The source stays as it is; nobody writes to it meanwhile.
-#[expect(clippy::print_stdout, reason = "the answer of a command")]
 pub async fn run(from: &str, to: &str) -> anyhow::Result<()> {
     let (from, to) = wire::movers(from, to).await?;
     let full = "the target is not empty: move into a database without tasks and queues";
@@ -36,9 +36,10 @@ pub async fn run(from: &str, to: &str) -> anyhow::Result<()> {
     ensure!(to.queues().await? == queues, "settings of queues came over changed; nothing was kept");
     move_keys(&*from, &*to).await?;
     to.commit(from.next_id().await?).await?;
-    println!("{moved} tasks were moved with their history, and each was compared with its source");
+    let source = "moved with their history, and each was compared with its source";
+    say(format_args!("{moved} tasks were {source}"))?;
     if !queues.is_empty() {
-        println!("{} queues were moved with their settings", queues.len());
+        say(format_args!("{} queues were moved with their settings", queues.len()))?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use taskflow_core::{Json, Kind, NewTask, Priority, Status, TaskPatch, Timestamp}
 use taskflow_service::words::{Filter, Page};
 use taskflow_service::{Actor, Services};
 
+use super::say;
 use crate::config::Config;
 use crate::wire;
 
@@ -28,17 +29,14 @@ const EIGHT: [(&str, &str, Priority); 8] = [
 ];
 
 /// Adds the samples unless they are there.
-#[expect(clippy::print_stdout, reason = "the answer of a command")]
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let services = wire::services(&config, wire::open(&config).await?);
     if is_seeded(&services).await? {
-        println!("the sample tasks are there already; nothing was added");
-        return Ok(());
+        return Ok(say("the sample tasks are there already; nothing was added")?);
     }
     let now = services.clock.now();
     if !first(&services, now).await? {
-        println!("the sample tasks are being added already; nothing was added");
-        return Ok(());
+        return Ok(say("the sample tasks are being added already; nothing was added")?);
     }
     let samples: Vec<NewTask> = EIGHT
         .iter()
@@ -60,8 +58,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             services.tasks.edit(Actor::DEFAULT, task.id, None, patch).await?;
         }
     }
-    println!("{count} sample tasks were added");
-    Ok(())
+    Ok(say(format_args!("{count} sample tasks were added"))?)
 }
 
 /// Adds the first sample under a unique key: of two that run at once one goes on.

@@ -10,7 +10,7 @@ use taskflow_service::{Services, duties};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::signals;
+use super::{say, signals};
 use crate::config::Config;
 use crate::wire;
 
@@ -80,7 +80,6 @@ fn raise_file_limit() {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "what a newcomer sees first")]
 fn announce(config: &Config, listener: &TcpListener) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     tracing::info!(
@@ -96,13 +95,17 @@ fn announce(config: &Config, listener: &TcpListener) -> anyhow::Result<()> {
         } else {
             ""
         };
-        println!(
+        let hello = format_args!(
             "\n  TaskFlow {}\n\n  start page  http://{address}/\n  API         http://{address}/api/v1\n  \
              docs        http://{address}/docs  (to read: /redoc)\n\n  Try it:\n\n  \
              curl -X POST http://{address}/api/v1/tasks{key} \\\n       \
              -H 'Content-Type: application/json' -d '{{\"title\": \"My first task\"}}'\n",
             env!("CARGO_PKG_VERSION"),
         );
+        // A terminal that is gone is no reason to serve nobody.
+        if let Err(error) = say(hello) {
+            tracing::debug!(%error, "nobody reads the first lines");
+        }
     }
     Ok(())
 }
