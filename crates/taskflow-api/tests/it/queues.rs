@@ -116,6 +116,44 @@ async fn a_paused_queue_says_why_and_a_resume_wakes_those_who_wait() {
 }
 
 #[tokio::test]
+async fn a_claim_that_waited_before_the_pause_gets_nothing_of_the_queue() {
+    let app = TestApp::new();
+    let claim = json!({"worker": "w", "limit": 10, "wait_seconds": 60});
+    let (claimed, (held, other)) =
+        tokio::join!(soon(app.post("/api/v1/tasks/claim", &claim)), async {
+            app.until_waiting(1).await;
+            act(&app, "pause").await.ok(200);
+            let held = job(&app, json!({"priority": "urgent"})).await;
+            app.tick().await;
+            (held, job(&app, json!({"queue": "other"})).await)
+        });
+    let claimed = claimed.ok(200)["tasks"].take();
+    let ids: Vec<&Value> = claimed.as_array().expect("a list").iter().map(|t| &t["id"]).collect();
+    assert_eq!(ids, [&other["id"]]);
+    assert_eq!(app.task(&held["id"]).await, held);
+    assert_eq!(app.get(&path(&held["id"], "/attempts")).await.ok(200), json!([]));
+}
+
+#[tokio::test]
+async fn a_hundred_pauses_and_resumes_lose_no_wake_up() {
+    let app = TestApp::new();
+    let claim = json!({"worker": "w", "limit": 10, "wait_seconds": 60});
+    for n in 0..100 {
+        act(&app, "pause").await.ok(200);
+        let task = job(&app, json!({})).await;
+        let (claimed, ()) = tokio::join!(soon(app.post("/api/v1/tasks/claim", &claim)), async {
+            app.until_waiting(1).await;
+            act(&app, "resume").await.ok(200);
+        });
+        let claimed = claimed.ok(200)["tasks"].take();
+        assert_eq!(claimed.as_array().map(Vec::len), Some(1), "{n}");
+        assert_eq!(claimed[0]["id"], task["id"], "{n}");
+        let done = json!({"lease_token": claimed[0]["lease_token"]});
+        app.post(&path(&task["id"], "/complete"), &done).await.ok(200);
+    }
+}
+
+#[tokio::test]
 async fn a_full_queue_names_the_holders_and_the_end_of_one_wakes_the_next() {
     let app = TestApp::new();
     set(&app, json!({"concurrency_limit": 1})).await;

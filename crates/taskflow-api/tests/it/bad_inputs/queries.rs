@@ -75,7 +75,7 @@ async fn what_a_path_names_is_looked_at_before_the_body() {
             app.json(&operation.method, &path, "{").await.blames(pointer, code);
         }
         let path = operation.path_with(place, "%ff");
-        app.json(&operation.method, &path, "{").await.blames("/path", "encoding");
+        app.json(&operation.method, &path, "{").await.refused(422, "invalid-input");
     }
     assert_eq!(app.everything().await, before);
 }

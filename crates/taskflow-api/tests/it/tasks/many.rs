@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::app::TestApp;
+use crate::app::{TestApp, at, path};
 
 async fn bulk(app: &TestApp, word: &str, body: &Value) -> Value {
     app.post(&format!("/api/v1/tasks/bulk/{word}"), body).await.ok(200)
@@ -135,6 +135,96 @@ async fn a_retry_of_many_wakes_those_who_wait() {
 }
 
 #[tokio::test]
+async fn a_search_in_a_filter_is_taken_letter_by_letter() {
+    // 60
+    let app = TestApp::new();
+    for title in ["100% of \"a_b\\c\" & (x+)+$ NEAR(", "100 of axbc", "*"] {
+        app.create(&json!({"title": title})).await;
+    }
+    let words = ["%", "_", "a_b", "\\", "*", "\"", "(x+)+$", "NEAR(", "a.b", "' OR 1=1", "1 OR c"];
+    let matched = [1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0];
+    for word in ["cancel", "retry", "delete"] {
+        for (text, matched) in words.into_iter().zip(matched) {
+            let body = json!({"filter": {"q": text}, "dry_run": true});
+            assert_eq!(bulk(&app, word, &body).await["matched"], matched, "{word} {text}");
+        }
+    }
+    let gone = bulk(&app, "delete", &json!({"filter": {"q": "%"}})).await;
+    assert_eq!(gone["changed"], 1);
+    assert_eq!(statuses(&app).await, ["pending"; 2]);
+}
+
+/// What a person gave stays; what the attempts left is as it was or begins anew.
+#[tokio::test]
+async fn a_retry_keeps_all_that_was_given() {
+    const BEGINS_ANEW: [&str; 11] = [
+        "status",
+        "pending_reason",
+        "run_at",
+        "attempts_used",
+        "progress",
+        "error_message",
+        "started_at",
+        "ended_at",
+        "updated_at",
+        "version",
+        "worker",
+    ];
+    for way in ["bulk", "retry", "put"] {
+        let app = TestApp::new();
+        let parent = app.titled("parent").await["id"].clone();
+        app.set(&parent, "completed").await.ok(200);
+        let payload = r#""payload":{"n":12345678901234567890.10,"e":1E3,"a":["\u00e9"]}"#;
+        let metadata = r#""metadata":{"m":-0.0,"n":9007199254740993}"#;
+        let body = format!(
+            r#"{{"title":"t","description":"d","priority":"urgent","queue":"q","kind":"job",
+                {payload},{metadata},"run_at":{},"max_attempts":9,
+                "retry":{{"strategy":"linear","base_seconds":2,"factor":3,"max_seconds":9,
+                          "jitter":0.5}},
+                "timeout_seconds":77,"deadline_at":{},"expires_at":{},"lease_seconds":44,
+                "tags":["x","y"],"unique_key":"u","concurrency_key":"c","depends_on":[{parent}]}}"#,
+            at(5.0),
+            at(9000.0),
+            at(8000.0),
+        );
+        let id = app.json("POST", "/api/v1/tasks", body).await.ok(201)["id"].clone();
+        app.clock.advance(5.0);
+        let held = app.claim(1).await.pop().expect("its time has come");
+        let beat = json!({"lease_token": held["lease_token"], "progress": {"percent": 5},
+                          "checkpoint": {"row": 7}});
+        app.post(&path(&id, "/heartbeat"), &beat).await.ok(200);
+        let fail = json!({"lease_token": held["lease_token"], "error": "x", "retryable": false});
+        app.post(&path(&id, "/fail"), &fail).await.ok(200);
+        let failed = app.task(&id).await;
+        app.clock.advance(1.0);
+        match way {
+            "bulk" => {
+                let done = bulk(&app, "retry", &json!({"filter": {"status": "failed"}})).await;
+                assert_eq!(done["changed"], 1);
+            }
+            "retry" => drop(app.post(&path(&id, "/retry"), &json!({})).await.ok(200)),
+            _ => drop(app.set(&id, "pending").await.ok(200)),
+        }
+        let again = app.get(&path(&id, "")).await;
+        for text in [&again.text, &app.get("/api/v1/tasks").await.text] {
+            assert!(text.contains(payload) && text.contains(metadata), "{way}: {text}");
+        }
+        let again = again.ok(200);
+        assert_eq!((&again["status"], &again["attempts_used"]), (&json!("pending"), &json!(0)));
+        for (field, value) in failed.as_object().expect("an object") {
+            if !BEGINS_ANEW.contains(&field.as_str()) {
+                assert_eq!(&again[field], value, "{way}: {field}");
+                // It was given something, so that a loss would be seen.
+                let unset = ["result", "cancel_reason", "completed_at", "lease_expires_at"];
+                assert_eq!(value.is_null(), unset.contains(&field.as_str()), "{field}");
+            }
+        }
+        let held = app.claim(1).await.pop().expect("it runs once more");
+        assert_eq!(held["checkpoint"], json!({"row": 7}), "{way}");
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_meant_is_refused_and_changes_nothing() {
     let app = peopled().await;
     let before = app.everything().await;
@@ -162,6 +252,14 @@ async fn what_cannot_be_meant_is_refused_and_changes_nothing() {
                 "not-an-instant",
             ),
             (json!({"filter": late}), "/filter/pending_reason", "conflict"),
+            (json!({"filter": {"q": ""}}), "/filter/q", "length"),
+            (json!({"filter": {"q": "x".repeat(201)}}), "/filter/q", "length"),
+            (json!({"filter": {"q": "x".repeat(8192)}}), "/filter/q", "length"),
+            (json!({"filter": {"q": " \"\" "}}), "/filter/q", "too-short"),
+            (json!({"filter": {"q": "t\u{0}"}}), "/filter/q", "control-character"),
+            (json!({"filter": {"q": "a b c d e f g h i j k"}}), "/filter/q", "too-many"),
+            (json!({"filter": {"q": null}}), "/filter/q", "type"),
+            (json!({"filter": {"q": ["t"]}}), "/filter/q", "type"),
             (json!({"filter": {"ids": [1]}}), "/filter/ids", "unknown-field"),
             (json!({"filter": {"queue": "odd"}, "limit": 1}), "/limit", "unknown-field"),
             (json!({"filter": {"queue": "odd"}, "dry_run": "yes"}), "/dry_run", "type"),
@@ -172,8 +270,15 @@ async fn what_cannot_be_meant_is_refused_and_changes_nothing() {
         }
         app.json("POST", &path, "[]").await.refused(422, "invalid-input");
         app.json("POST", &path, "").await.refused(400, "malformed-json");
-        let twice = r#"{"filter": {"queue": "odd", "queue": "even"}}"#;
-        app.json("POST", &path, twice).await.refused(400, "duplicate-key");
+        for part in [r#""queue": "odd""#, r#""q": "t""#] {
+            let twice = format!(r#"{{"filter": {{{part}, {part}}}}}"#);
+            app.json("POST", &path, twice).await.refused(400, "duplicate-key");
+        }
+        let no_text: [&[u8]; 2] =
+            [b"{\"filter\": {\"q\": \"\xFF\"}}", br#"{"filter": {"q": "\ud800"}}"#];
+        for no_text in no_text {
+            app.json("POST", &path, no_text).await.refused(400, "malformed-json");
+        }
         app.get(&path).await.refused(405, "method-not-allowed");
     }
     app.post("/api/v1/tasks/bulk/pause", &json!({})).await.refused(404, "not-found");

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use serde_json::{Value, json};
 
 use super::{STATUSES, in_status};
@@ -138,4 +140,33 @@ async fn a_task_that_is_deleted_meanwhile_is_waited_for_no_longer() {
     };
     let (read, ()) = soon(async { tokio::join!(app.get(&waiting), delete) }).await;
     read.refused(404, "not-found");
+}
+
+#[tokio::test]
+async fn more_waiting_reads_than_there_is_room_for_are_refused() {
+    // 88
+    let app = TestApp::new();
+    let task = app.titled("a").await;
+    let (waiting, short) = (path(&task["id"], "?wait=60"), path(&task["id"], "?wait=0.01"));
+    // Each takes its place before its first look.
+    let mut parked = FuturesUnordered::new();
+    for n in 1..taskflow_core::limits::WAITERS_MAX {
+        let mut read = Box::pin(app.get(&waiting));
+        assert!(read.as_mut().now_or_never().is_none(), "{n}");
+        parked.push(read);
+    }
+    let mut last = Box::pin(app.get(&waiting));
+    let full = async {
+        assert!(last.as_mut().now_or_never().is_none());
+        let answer = app.get(&short).await;
+        assert_eq!(answer.header("retry-after"), "1");
+        answer.refused(429, "too-many-waiters");
+        // Whoever leaves makes room.
+        drop(last);
+        assert_eq!(app.get(&short).await.ok(200), task);
+    };
+    tokio::select! {
+        _ = parked.next() => panic!("nothing ends"),
+        () = soon(full) => {}
+    }
 }

@@ -1,9 +1,9 @@
 //! The four ways to end an attempt, and what they leave of the task.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::report;
-use crate::app::{TestApp, at};
+use crate::app::{Answer, TestApp, at, path};
 
 #[tokio::test]
 async fn a_completed_task_has_its_result() {
@@ -171,4 +171,118 @@ async fn an_end_is_refused_field_by_field() {
         report(&app, &task, how, body).await.blames(pointer, code);
     }
     assert_eq!(app.everything().await, before);
+}
+
+#[tokio::test]
+async fn an_error_text_is_kept_whatever_it_holds() {
+    let app = TestApp::new();
+    for (text, kept) in [
+        ("a\u{0}b\u{1b}[31m", "a\u{fffd}b\u{1b}[31m"),
+        ("\u{0}", "\u{fffd}"),
+        ("\u{202e}\u{ffff}\u{10ffff}\r\n", "\u{202e}\u{ffff}\u{10ffff}\r\n"),
+        ("", ""),
+    ] {
+        for retryable in [true, false] {
+            let (by_fail, by_sync) = (app.running("a").await, app.running("b").await);
+            let failure = json!({"error": text, "retryable": retryable});
+            report(&app, &by_fail, "/fail", failure.clone()).await.ok(200);
+            let mut item = failure;
+            item["id"] = by_sync["id"].clone();
+            item["lease_token"] = by_sync["lease_token"].clone();
+            item["outcome"] = json!("failed");
+            let said = json!({"finished": [item]});
+            let synced = app.post("/api/v1/workers/w1/sync", &said).await.ok(200);
+            assert_eq!(synced["finished"][0]["status"], 200, "{synced}");
+            for task in [by_fail, by_sync] {
+                let now = app.task(&task["id"]).await;
+                let status = if retryable { "pending" } else { "failed" };
+                assert_eq!((&now["status"], &now["error_message"]), (&json!(status), &json!(kept)));
+                let attempts = app.get(&path(&task["id"], "/attempts")).await.ok(200);
+                assert_eq!(attempts[0]["error"], kept);
+                app.delete(&path(&task["id"], "")).await.ok(204);
+            }
+        }
+    }
+}
+
+/// A report with one more field, which is text, so that it may be as deep as it likes.
+async fn said(app: &TestApp, task: &Value, how: &str, field: &str, text: &str) -> Answer {
+    let body = format!(r#"{{"lease_token":{},"{field}":{text}}}"#, task["lease_token"]);
+    app.json("POST", &path(&task["id"], how), body).await
+}
+
+fn nested(depth: usize) -> String {
+    "[".repeat(depth) + &"]".repeat(depth)
+}
+
+#[tokio::test]
+async fn a_result_and_a_checkpoint_nest_up_to_64_levels() {
+    // 32, 53
+    let app = TestApp::new();
+    let task = app.running("a").await;
+    let before = app.everything().await;
+    for depth in [65, 129, 100_000] {
+        let text = nested(depth);
+        said(&app, &task, "/complete", "result", &text).await.blames("/result", "json");
+        said(&app, &task, "/heartbeat", "checkpoint", &text).await.blames("/checkpoint", "json");
+        let item = |more: &str| {
+            let (id, token) = (&task["id"], &task["lease_token"]);
+            format!(r#"[{{"id":{id},"lease_token":{token},{more}:{text}}}]"#)
+        };
+        let (end, beat) = (item(r#""outcome":"completed","result""#), item(r#""checkpoint""#));
+        let body = format!(r#"{{"finished":{end},"heartbeats":{beat}}}"#);
+        let synced = app.json("POST", "/api/v1/workers/w1/sync", body).await.ok(200);
+        for (part, field) in [("finished", "/result "), ("heartbeats", "/checkpoint ")] {
+            let item = &synced[part][0];
+            assert_eq!((&item["status"], &item["code"]), (&json!(422), &json!("invalid-input")));
+            assert!(item["detail"].as_str().is_some_and(|d| d.starts_with(field)), "{item}");
+        }
+        let metadata = format!(r#"{{"title":"b","metadata":{{"a":{text}}}}}"#);
+        let code = if depth < 1000 { "json" } else { "too-large" };
+        app.json("POST", "/api/v1/tasks", metadata).await.blames("/metadata", code);
+        assert_eq!(app.everything().await, before);
+    }
+    let deepest = nested(64);
+    said(&app, &task, "/heartbeat", "checkpoint", &deepest).await.ok(200);
+    said(&app, &task, "/complete", "result", &deepest).await.ok(200);
+    for read in [path(&task["id"], ""), "/api/v1/tasks".into()] {
+        let text = app.get(&read).await.text;
+        for field in ["checkpoint", "result"] {
+            assert!(text.contains(&format!(r#""{field}":{deepest}"#)), "{field}: {text}");
+        }
+    }
+    let metadata = format!(r#"{{"title":"b","metadata":{{"a":{}}}}}"#, nested(63));
+    app.json("POST", "/api/v1/tasks", metadata).await.ok(201);
+}
+
+#[tokio::test]
+async fn an_attempt_whose_result_was_refused_can_still_fail_or_run_out_of_time() {
+    // 53
+    let text = |bytes: usize| format!("\"{}\"", "x".repeat(bytes));
+    let results = [
+        (r#""\u0000""#.to_owned(), 422, "invalid-input"),
+        (nested(65), 422, "invalid-input"),
+        (text(1024 * 1024 - 1), 422, "invalid-input"),
+        (text(10_000_000), 413, "body-too-large"),
+    ];
+    for fails in [true, false] {
+        let app = TestApp::new();
+        let task = app.running("a").await;
+        let before = app.everything().await;
+        for (result, status, code) in &results {
+            said(&app, &task, "/complete", "result", result).await.refused(*status, code);
+            assert_eq!(app.everything().await, before);
+        }
+        if fails {
+            report(&app, &task, "/fail", json!({"error": "too large"})).await.ok(200);
+        } else {
+            app.clock.advance(30.0);
+            app.tick().await;
+        }
+        let attempts = app.get(&path(&task["id"], "/attempts")).await.ok(200);
+        let outcome = if fails { "failed" } else { "lease_expired" };
+        assert_eq!(attempts[0]["outcome"], outcome);
+        let now = app.task(&task["id"]).await;
+        assert_eq!((&now["status"], &now["result"]), (&json!("pending"), &json!(null)));
+    }
 }

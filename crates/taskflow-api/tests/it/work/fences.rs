@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::report;
-use crate::app::{TestApp, path};
+use crate::app::{TestApp, at, path};
 
 /// The four ends with what they need.
 fn ends() -> [(&'static str, Value); 4] {
@@ -57,6 +57,36 @@ async fn a_stale_token_changes_nothing() {
         report(&app, &old, how, body.clone()).await.refused(409, "lease-lost");
         assert_eq!(app.everything().await, before, "{how}");
         report(&app, &new, how, body).await.ok(200);
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_whose_time_is_over_says_nothing_more() {
+    // 84
+    for (limit, status) in [("timeout_seconds", "pending"), ("deadline_at", "failed")] {
+        let app = TestApp::new();
+        let time = if limit == "deadline_at" { at(20.0) } else { json!(20) };
+        app.create(&json!({"title": "a", "kind": "job", "lease_seconds": 60, limit: time})).await;
+        let task = app.claim(1).await.pop().expect("it is ready");
+        app.clock.advance(20.0);
+        app.tick().await;
+        assert_eq!(app.task(&task["id"]).await["status"], status, "{limit}");
+        let attempts = app.get(&path(&task["id"], "/attempts")).await.ok(200);
+        assert_eq!(attempts[0]["outcome"], "timed_out", "{limit}");
+        let before = app.everything().await;
+        for (how, body) in ends().into_iter().chain([("/heartbeat", json!({}))]) {
+            report(&app, &task, how, body).await.refused(409, "lease-lost");
+        }
+        let (id, token) = (&task["id"], &task["lease_token"]);
+        let end = json!({"id": id, "lease_token": token, "outcome": "completed"});
+        let beat = json!({"id": id, "lease_token": token});
+        let said = json!({"finished": [end], "heartbeats": [beat]});
+        let synced = app.post("/api/v1/workers/w1/sync", &said).await.ok(200);
+        for part in ["finished", "heartbeats"] {
+            let item = &synced[part][0];
+            assert_eq!((&item["status"], &item["code"]), (&json!(409), &json!("lease-lost")));
+        }
+        assert_eq!(app.everything().await, before, "{limit}");
     }
 }
 

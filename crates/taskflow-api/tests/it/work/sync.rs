@@ -112,6 +112,35 @@ async fn good_and_bad_ends_are_judged_one_by_one() {
 }
 
 #[tokio::test]
+async fn a_result_that_is_too_large_leaves_its_attempt_open_and_its_neighbours_alone() {
+    // 53
+    let app = TestApp::new();
+    let tasks = running(&app, 3).await;
+    // With its quotes it has one byte more than a MiB.
+    let most = "x".repeat(1024 * 1024 - 2);
+    let end =
+        |task: &Value, result: &str| item(task, json!({"outcome": "completed", "result": result}));
+    let finished =
+        [end(&tasks[0], &most), end(&tasks[1], &format!("{most}x")), end(&tasks[2], "little")];
+    let answer = sync(&app, &json!({"finished": finished})).await;
+    let id = |i: usize| tasks[i]["id"].clone();
+    let expected = [
+        (id(0), 200, String::new()),
+        (id(1), 422, "invalid-input".to_owned()),
+        (id(2), 200, String::new()),
+    ];
+    assert_eq!(statuses(&answer["finished"]), expected);
+    let detail = answer["finished"][1]["detail"].as_str().expect("a sentence");
+    assert!(detail.starts_with("/result ") && detail.contains("1048576"), "{detail}");
+    for (i, status) in [(0, "completed"), (1, "in_progress"), (2, "completed")] {
+        assert_eq!(app.task(&id(i)).await["status"], status, "task {i}");
+    }
+    let again = sync(&app, &json!({"finished": [end(&tasks[1], "less")]})).await;
+    assert_eq!(again["finished"][0]["status"], 200);
+    assert_eq!(app.task(&id(1)).await["result"], "less");
+}
+
+#[tokio::test]
 async fn good_and_bad_heartbeats_are_judged_one_by_one() {
     let app = TestApp::new();
     let tasks = running(&app, 3).await;
