@@ -78,53 +78,21 @@ impl ApiState {
     }
 }
 
-impl FromRef<ApiState> for Tasks {
-    fn from_ref(state: &ApiState) -> Self {
-        state.0.services.tasks.clone()
-    }
+/// Handlers take a use case by its type.
+macro_rules! taken {
+    ($($field:ident: $case:ty),*) => {
+        $(impl FromRef<ApiState> for $case {
+            fn from_ref(state: &ApiState) -> Self {
+                state.0.services.$field.clone()
+            }
+        })*
+    };
 }
 
-impl FromRef<ApiState> for Many {
-    fn from_ref(state: &ApiState) -> Self {
-        state.0.services.many.clone()
-    }
-}
-
-impl FromRef<ApiState> for Work {
-    fn from_ref(state: &ApiState) -> Self {
-        state.0.services.work.clone()
-    }
-}
-
-impl FromRef<ApiState> for Queues {
-    fn from_ref(state: &ApiState) -> Self {
-        state.0.services.queues.clone()
-    }
-}
-
-impl FromRef<ApiState> for Workers {
-    fn from_ref(state: &ApiState) -> Self {
-        state.0.services.workers.clone()
-    }
-}
-
-impl FromRef<ApiState> for Onces {
-    fn from_ref(state: &ApiState) -> Self {
-        state.0.services.onces.clone()
-    }
-}
-
-impl FromRef<ApiState> for Stats {
-    fn from_ref(state: &ApiState) -> Self {
-        state.0.services.stats.clone()
-    }
-}
-
-impl FromRef<ApiState> for Probe {
-    fn from_ref(state: &ApiState) -> Self {
-        state.0.services.probe.clone()
-    }
-}
+taken!(
+    tasks: Tasks, many: Many, work: Work, queues: Queues, workers: Workers, onces: Onces,
+    stats: Stats, probe: Probe
+);
 
 impl FromRef<ApiState> for Arc<dyn Clock> {
     fn from_ref(state: &ApiState) -> Self {

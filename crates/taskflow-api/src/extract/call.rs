@@ -1,10 +1,7 @@
 //! What a worker says of itself in headers: its process (`Worker-Instance`) and its program
 //! (`User-Agent`). Headers, because servers that know nothing of them pass over them.
 
-use aide::openapi::{
-    HeaderStyle, Parameter, ParameterData, ParameterSchemaOrContent, SchemaObject,
-};
-use aide::operation::{OperationInput, add_parameters};
+use aide::operation::OperationInput;
 use axum::extract::FromRequestParts;
 use http::HeaderMap;
 use http::header::USER_AGENT;
@@ -12,6 +9,7 @@ use http::request::Parts;
 use taskflow_core::Instance;
 use taskflow_core::workers::{Call, kept_version};
 
+use super::header;
 use crate::problem::Problem;
 
 /// The header that names the process.
@@ -48,27 +46,11 @@ impl OperationInput for Called {
         context: &mut aide::generate::GenContext,
         operation: &mut aide::openapi::Operation,
     ) {
-        let schema = SchemaObject {
-            json_schema: schemars::json_schema!({
-                "type": "string",
-                "pattern": "^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"
-            }),
-            external_docs: None,
-            example: None,
-        };
         let about = "Which process of this worker's name calls: made up at its start. A drain is bound to it.";
-        let parameter_data = ParameterData {
-            name: "Worker-Instance".into(),
-            description: Some(about.into()),
-            required: false,
-            deprecated: None,
-            format: ParameterSchemaOrContent::Schema(schema),
-            example: None,
-            examples: Default::default(),
-            explode: None,
-            extensions: Default::default(),
-        };
-        let style = HeaderStyle::Simple;
-        add_parameters(context, operation, [Parameter::Header { parameter_data, style }]);
+        let schema = schemars::json_schema!({
+            "type": "string",
+            "pattern": "^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"
+        });
+        header::optional(context, operation, ("Worker-Instance", about), schema);
     }
 }

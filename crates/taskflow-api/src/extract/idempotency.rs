@@ -2,10 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use aide::openapi::{
-    HeaderStyle, Parameter, ParameterData, ParameterSchemaOrContent, SchemaObject,
-};
-use aide::operation::{OperationInput, add_parameters};
+use aide::operation::OperationInput;
 use axum::extract::{FromRef, FromRequestParts, MatchedPath};
 use http::HeaderMap;
 use http::request::Parts;
@@ -13,6 +10,7 @@ use taskflow_core::idempotency::body_hash;
 use taskflow_core::{Clock, Fingerprint, IdempotencyKey, Ticket};
 use taskflow_service::idempotency::Onces;
 
+use super::header;
 use crate::problem::Problem;
 
 /// The header, as a route that takes it asks for it. The body must be read after it.
@@ -91,31 +89,13 @@ impl OperationInput for Key {
         context: &mut aide::generate::GenContext,
         operation: &mut aide::openapi::Operation,
     ) {
-        let schema = SchemaObject {
-            json_schema: schemars::json_schema!({
-                "type": "string",
-                "pattern": r#"^[!#-~][!-~]{0,254}$"#
-            }),
-            external_docs: None,
-            example: None,
-        };
-        let parameter_data = ParameterData {
-            name: "Idempotency-Key".into(),
-            description: Some(
-                "1 to 255 visible ASCII characters, best a fresh UUID. The request is done once: sent \
+        let about = "1 to 255 visible ASCII characters, best a fresh UUID. The request is done once: sent \
                  again with the same key within 24 hours it gets the first answer again, with \
-                 `Idempotency-Replayed: true`."
-                    .into(),
-            ),
-            required: false,
-            deprecated: None,
-            format: ParameterSchemaOrContent::Schema(schema),
-            example: None,
-            examples: Default::default(),
-            explode: None,
-            extensions: Default::default(),
-        };
-        let style = HeaderStyle::Simple;
-        add_parameters(context, operation, [Parameter::Header { parameter_data, style }]);
+                 `Idempotency-Replayed: true`.";
+        let schema = schemars::json_schema!({
+            "type": "string",
+            "pattern": r#"^[!#-~][!-~]{0,254}$"#
+        });
+        header::optional(context, operation, ("Idempotency-Key", about), schema);
     }
 }

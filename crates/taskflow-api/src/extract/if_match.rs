@@ -1,14 +1,12 @@
 //! `If-Match` (RFC 9110, section 13.1.1): guards edits by the version that the ETag shows.
 
-use aide::openapi::{
-    HeaderStyle, Parameter, ParameterData, ParameterSchemaOrContent, SchemaObject,
-};
-use aide::operation::{OperationInput, add_parameters};
+use aide::operation::OperationInput;
 use axum::extract::FromRequestParts;
 use http::HeaderMap;
 use http::header::IF_MATCH;
 use http::request::Parts;
 
+use super::header;
 use crate::problem::Problem;
 
 /// The version that an edit insists on; none for `*` and when the header is missing.
@@ -27,27 +25,12 @@ impl OperationInput for IfMatch {
         context: &mut aide::generate::GenContext,
         operation: &mut aide::openapi::Operation,
     ) {
-        let schema = SchemaObject {
-            json_schema: schemars::json_schema!({
-                "type": "string",
-                "pattern": r#"^(\*|"[0-9]{1,19}")$"#
-            }),
-            external_docs: None,
-            example: None,
-        };
-        let parameter_data = ParameterData {
-            name: "If-Match".into(),
-            description: Some("Only when the task still has this ETag; `*` for any.".into()),
-            required: false,
-            deprecated: None,
-            format: ParameterSchemaOrContent::Schema(schema),
-            example: None,
-            examples: Default::default(),
-            explode: None,
-            extensions: Default::default(),
-        };
-        let style = HeaderStyle::Simple;
-        add_parameters(context, operation, [Parameter::Header { parameter_data, style }]);
+        let about = "Only when the task still has this ETag; `*` for any.";
+        let schema = schemars::json_schema!({
+            "type": "string",
+            "pattern": r#"^(\*|"[0-9]{1,19}")$"#
+        });
+        header::optional(context, operation, ("If-Match", about), schema);
     }
 }
 

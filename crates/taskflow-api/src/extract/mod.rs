@@ -2,6 +2,7 @@
 
 pub(crate) mod body;
 pub(crate) mod call;
+mod header;
 pub(crate) mod idempotency;
 pub(crate) mod if_match;
 pub(crate) mod path;
