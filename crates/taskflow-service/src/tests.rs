@@ -15,6 +15,7 @@ mod janitor;
 mod line;
 mod many;
 mod readiness;
+mod search;
 mod reaper;
 mod steered;
 mod tasks;
