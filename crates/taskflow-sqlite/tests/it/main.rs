@@ -11,6 +11,7 @@ use taskflow_store::conformance::Harness;
 
 mod files;
 mod older;
+mod sharing;
 mod shrinking;
 mod upgrades;
 
