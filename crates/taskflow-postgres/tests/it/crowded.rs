@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use taskflow_core::task::{OnConflict, UniqueKey};
 use taskflow_core::{
-    Kind, LeaseToken, NewTask, Priority, QueueName, Status, TaskId, TaskPatch, TenantId, WorkerName,
+    Finish, Kind, LeaseToken, NewTask, Priority, QueueName, Status, TaskId, TaskPatch, TenantId,
+    WorkerName,
 };
 use taskflow_postgres::{OpenError, Options, PoolMode, PostgresStore};
 use taskflow_store::{
-    Claim, Claimed, Edit, Edited, Inserted, Kinds, StoreError, Sync, TaskStore, WorkStore,
+    Claim, Claimed, Delete, Edit, Edited, FinishTask, Inserted, Kinds, StoreError, Sync, TaskStore,
+    WorkStore,
 };
 use tokio_postgres::Client;
 
@@ -181,4 +183,71 @@ async fn a_database_that_cannot_keep_every_text_is_refused() {
     let drop = format!("DROP DATABASE \"{name}\" WITH (FORCE)");
     server.batch_execute(&drop).await.expect("drops");
     assert!(matches!(refused, Some(OpenError::Encoding(_))), "{refused:?}");
+}
+
+/// Two nodes insert the same keys at once, in batches.
+#[tokio::test]
+async fn batches_of_two_nodes_that_share_keys_leave_one_task_a_key() {
+    let (store, name) = Databases(PoolMode::Session).named().await;
+    let options = Options { url: url_of(&name), pool_size: 5, pool_mode: PoolMode::Session };
+    let nodes = [store, Arc::new(PostgresStore::open(options).await.expect("opens"))];
+    for round in 0..5 {
+        let begin = Instant::now();
+        let mut asked = tokio::task::JoinSet::new();
+        for (n, store) in nodes.iter().cloned().enumerate() {
+            asked.spawn(async move {
+                let keyed =
+                    |at: usize| keyed(&store, &format!("{round}/{}", at * (n * 2 + 1) % 10));
+                let batch = (0..1_000).map(keyed).collect();
+                store.insert(ME, batch, store.clock().now()).await.expect("inserts").items
+            });
+        }
+        let mut created = 0;
+        while let Some(items) = asked.join_next().await {
+            for item in items.expect("no panic") {
+                match item {
+                    Inserted::Created(_) => created += 1,
+                    Inserted::Existing(_) => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        assert_eq!(created, 10);
+        assert!(begin.elapsed() < SHORT * 2, "{:?}", begin.elapsed());
+    }
+}
+
+/// What belongs to a task goes with it, and its history never grows beyond what is kept.
+#[tokio::test]
+async fn nothing_is_left_of_tasks_that_are_gone() {
+    let (store, client) = open().await;
+    let tagged = || NewTask { tags: vec!["a".into(), "b".into()], ..job(&store, "t") };
+    for _ in 0..2 {
+        create(&store, tagged()).await.expect("creates");
+    }
+    for _ in 0..103 {
+        let finish =
+            claim(&store, 2).await.into_iter().zip(0_u8..).map(|(claimed, n)| FinishTask {
+                id: claimed.task.id,
+                token: LeaseToken::new([n; 16]),
+                finish: Finish::Released,
+            });
+        let sync = Sync { finish: finish.collect(), ..Sync::default() };
+        store.sync(ME, sync, store.clock().now()).await.expect("ends");
+    }
+    let rows = async |table: &str| {
+        let sql = format!("SELECT count(*) FROM taskflow.{table}");
+        client.query_one(&sql, &[]).await.expect("counts").get::<_, i64>(0)
+    };
+    assert_eq!((rows("attempts").await, rows("task_tags").await), (200, 4));
+    let first = TaskId::new(1).expect("an id");
+    create(&store, NewTask { depends_on: vec![first], ..tagged() }).await.expect("creates");
+    assert_eq!(rows("waits").await, 1);
+    for id in [3, 1, 2] {
+        let delete = Delete { id: TaskId::new(id).expect("an id"), if_version: None };
+        store.delete(ME, vec![delete], store.clock().now()).await.expect("deletes");
+    }
+    for table in ["tasks", "attempts", "task_tags", "waits"] {
+        assert_eq!(rows(table).await, 0, "{table}");
+    }
 }
