@@ -278,6 +278,7 @@ impl Problem {
     /// The first `limits::FAULTS_MAX` of them: a query of nothing but unknown names has thousands.
     pub fn invalid(mut errors: Vec<Fault>) -> Self {
         let detail = match errors.as_slice() {
+            [one] if one.pointer.is_empty() => format!("the body: {}", one.message),
             [one] => format!("{} {}", one.pointer, one.message),
             many => format!("{} fields are not valid: see errors", many.len()),
         };

@@ -14,6 +14,7 @@ mod idempotency;
 mod inherited;
 mod kills;
 mod kinds;
+mod pauses;
 mod postgres;
 mod queue_command;
 mod raw;
