@@ -198,7 +198,7 @@ async fn batches_of_two_nodes_that_share_keys_leave_one_task_a_key() {
             asked.spawn(async move {
                 let keyed =
                     |at: usize| keyed(&store, &format!("{round}/{}", at * (n * 2 + 1) % 10));
-                let batch = (0..1_000).map(keyed).collect();
+                let batch = (0..100).map(keyed).collect();
                 store.insert(ME, batch, store.clock().now()).await.expect("inserts").items
             });
         }
