@@ -1,11 +1,12 @@
 //! Cases of edits: fields, the status by a person's hand, versions and what never changes.
 
 use taskflow_core::patch::Pinned;
-use taskflow_core::{Finish, Illegal, NewTask, Priority, RetryPolicy, Status, TaskPatch};
+use taskflow_core::task::OnConflict;
+use taskflow_core::{Finish, Illegal, NewTask, Priority, RetryPolicy, Status, Task, TaskPatch};
 
 use super::harness::Harness;
-use super::stage::{Stage, done, full, id, json, patch, to};
-use crate::{Edit, Edited};
+use super::stage::{Stage, done, full, id, json, patch, to, unique};
+use crate::{Claim, Edit, Edited, Extend, Sync};
 
 /// The rest stays what it was; the version rises by one and `updated_at` is now.
 pub async fn an_edit_changes_the_given_fields_only(h: &dyn Harness) {
@@ -321,4 +322,50 @@ pub async fn a_rerun_takes_only_what_has_ended(h: &dyn Harness) {
     assert_eq!(stage.change(rerun(held.task.id)).await, Edited::Refused(Illegal::NotEnded));
     assert_eq!(stage.read(held.task.id).await, held.task);
     assert_eq!(stage.change(rerun(id(9999))).await, Edited::NotFound);
+}
+
+/// Only where it stands is new: by itself, by a person's hand, and one of many.
+pub async fn a_retry_keeps_all_that_was_given(h: &dyn Harness) {
+    let stage = Stage::open(h).await;
+    let parent = stage.task("parent").await;
+    stage.set(parent.id, Status::Completed).await;
+    let mut born = Vec::new();
+    for n in 0..3 {
+        let unique = unique(&format!("order-{n}"), OnConflict::Reject);
+        let new = NewTask { depends_on: vec![parent.id], unique, ..full(&stage) };
+        born.push(stage.create(new).await);
+    }
+    stage.pass(12.345_678);
+    let same = async || {
+        for born in &born {
+            let now = stage.read(born.id).await;
+            assert_eq!(Task { state: born.state.clone(), ..now.clone() }, *born);
+            assert_eq!(now.state.status, Status::Pending);
+            assert_eq!(now.state.checkpoint, json("[1]"), "a retry goes on where it was");
+        }
+    };
+    let fail = async |retryable| {
+        let claim = Claim { lease_seconds: Some(3), ..stage.wish(9) };
+        let held = stage.claim(claim).await;
+        assert_eq!(held.len(), born.len());
+        for held in held {
+            let (id, token) = (held.task.id, held.token);
+            let extend = vec![Extend { id, token, progress: None, checkpoint: json("[1]") }];
+            stage.sync(Sync { extend, ..Sync::default() }).await;
+            let error = "no".into();
+            stage.end(&held, Finish::Failed { error, retryable, retry_after: Some(5.0) }).await;
+        }
+    };
+    fail(true).await;
+    same().await;
+    stage.pass(5.0);
+    let rerun = TaskPatch { rerun: true, ..TaskPatch::default() };
+    let by_hand = TaskPatch { status: Some(Status::Pending), ..TaskPatch::default() };
+    for again in [rerun, by_hand] {
+        fail(false).await;
+        let edits = born.iter().map(|born| patch(born.id, again.clone())).collect();
+        let edited = stage.store.edit(stage.tenant, edits, stage.now()).await.expect("edit works");
+        assert!(edited.items.iter().all(|edited| matches!(edited, Edited::Done(_))), "{edited:?}");
+        same().await;
+    }
 }

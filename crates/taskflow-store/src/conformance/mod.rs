@@ -86,6 +86,7 @@ macro_rules! conformance {
                 an_edited_deadline_binds_the_running_attempt
                 max_attempts_cannot_fall_below_what_is_used
                 a_rerun_takes_only_what_has_ended
+                a_retry_keeps_all_that_was_given
             }
             claims {
                 a_claim_hands_out_a_lease
@@ -104,6 +105,7 @@ macro_rules! conformance {
                 a_completed_attempt_leaves_its_result
                 a_failed_attempt_waits_as_the_policy_says
                 a_failure_may_name_its_own_delay
+                an_error_text_is_kept_whatever_it_holds
                 a_failure_for_good_ends_the_task
                 attempts_used_up_end_the_task
                 snooze_release_and_interruption_do_not_count
@@ -114,6 +116,7 @@ macro_rules! conformance {
                 work_on_an_unknown_task_is_answered
                 a_cancelled_attempt_is_told_so
                 a_deleted_task_fences_its_worker
+                a_task_that_was_deleted_sinks_none_of_its_batch
                 a_heartbeat_extends_the_lease_and_keeps_what_it_says
                 a_heartbeat_never_goes_beyond_the_hard_end
                 a_sync_finishes_extends_and_claims_in_this_order
@@ -124,11 +127,14 @@ macro_rules! conformance {
             }
             time {
                 a_lease_without_heartbeat_is_rescued
+                heartbeats_hold_a_lease_for_as_long_as_they_come
+                a_worker_s_name_keeps_no_lease_alive
                 an_attempt_that_ran_too_long_timed_out
                 a_deadline_ends_running_and_waiting_tasks
                 a_task_not_started_in_time_is_cancelled
                 a_task_past_its_time_is_ended_instead_of_handed_out
                 expiry_goes_in_order_and_stops_at_its_limit
+                many_long_leases_do_not_hide_a_short_one
                 a_person_s_work_never_expires
                 the_history_tells_every_attempt
                 the_history_keeps_the_newest_attempts

@@ -3,11 +3,13 @@
 
 use taskflow_core::limits::INSTANT_MAX_MICROS;
 use taskflow_core::task::{OnConflict, State};
-use taskflow_core::{Finish, NewTask, Outcome, Priority, Status, Task, TaskId, Terms, Timestamp};
+use taskflow_core::{
+    Finish, NewTask, Outcome, Priority, Status, Task, TaskId, TaskPatch, Terms, Timestamp,
+};
 
 use super::harness::Harness;
-use super::stage::{START, Stage, done, failed, failed_for_good, full, id, json, unique};
-use crate::{Counts, Delete, Deleted, Filter, Inserted, Page};
+use super::stage::{START, Stage, done, failed, failed_for_good, full, id, json, patch, unique};
+use crate::{Counts, Delete, Deleted, Extend, Filter, Inserted, Page, Sync};
 
 /// The ids of tasks, in their order.
 fn ids(tasks: &[Task]) -> Vec<i64> {
@@ -117,13 +119,36 @@ pub async fn json_text_is_never_rewritten(h: &dyn Harness) {
     ];
     for text in texts {
         let json = json(text);
-        let new = NewTask { payload: json.clone(), ..stage.plan("json") };
+        let metadata = self::json(&format!("{{ \"x\" : {text} }}"));
+        let new =
+            NewTask { payload: json.clone(), metadata: metadata.clone(), ..stage.plan("json") };
         let task = stage.create(new).await;
-        assert_eq!(task.payload, json, "{text}");
-        assert_eq!(stage.read(task.id).await.payload, json, "{text}");
+        let kept = |task: &Task| {
+            assert_eq!((&task.payload, &task.metadata), (&json, &metadata), "{text}");
+        };
+        kept(&task);
+        kept(&stage.read(task.id).await);
+        kept(&stage.list(Filter::default(), 0, 1).await[0]);
         let held = stage.take().await;
+        kept(&held.task);
+        let checkpoint = json.clone();
+        let beat = Extend { id: task.id, token: held.token, progress: None, checkpoint };
+        stage.sync(Sync { extend: vec![beat], ..Sync::default() }).await;
+        stage.end(&held, Finish::Released).await;
+        let held = stage.take().await;
+        assert_eq!(held.task.state.checkpoint, json, "{text}");
         stage.end(&held, Finish::Completed { result: json.clone() }).await;
         assert_eq!(stage.read(task.id).await.state.result, json, "{text}");
+        let title = TaskPatch { title: Some("other".into()), ..TaskPatch::default() };
+        let rerun = TaskPatch { rerun: true, ..TaskPatch::default() };
+        for change in [title, rerun] {
+            stage.change(patch(task.id, change)).await;
+            kept(&stage.read(task.id).await);
+        }
+        let again = stage.take().await;
+        kept(&again.task);
+        assert_eq!(again.task.state.checkpoint, json, "{text}");
+        stage.end(&again, done()).await;
     }
 }
 

@@ -8,7 +8,7 @@ use taskflow_core::{
 
 use super::harness::Harness;
 use super::stage::{KIND, START, Stage, done, failed, id, kind, queue, worker};
-use crate::{Claim, Expired, Finished, Ready};
+use crate::{Claim, Expired, Extended, Finished, Ready};
 
 /// An answer about a task whose attempt by "w1" ended.
 fn ended(n: i64, status: Status, outcome: Outcome) -> Expired {
@@ -42,6 +42,54 @@ pub async fn a_lease_without_heartbeat_is_rescued(h: &dyn Harness) {
     stage.pass(30.0);
     assert_eq!(stage.expire().await, [ended(1, Status::Failed, Outcome::LeaseExpired)]);
     assert_eq!(stage.expire().await, []);
+}
+
+/// An hour of heartbeats, while other work goes on and the store is opened again.
+pub async fn heartbeats_hold_a_lease_for_as_long_as_they_come(h: &dyn Harness) {
+    let mut stage = Stage::open(h).await;
+    let task = stage.task("long").await;
+    let held = stage.take().await;
+    for n in 0..60 {
+        stage.pass(29.0);
+        assert_eq!(stage.beat(task.id, held.token).await, Extended::Held(stage.after(30.0)));
+        assert_eq!(stage.expire().await, []);
+        assert_eq!(stage.claim(stage.wish(9)).await, []);
+        let other = stage.task("short").await;
+        let short = stage.take().await;
+        assert_eq!(short.task.id, other.id);
+        stage.end(&short, done()).await;
+        if n == 30 {
+            stage = stage.reopen(h).await;
+        }
+    }
+    let receipt = stage.end(&held, done()).await;
+    assert_eq!((receipt.attempt, receipt.status), (1, Status::Completed));
+    assert_eq!(stage.attempts(task.id).await.len(), 1);
+}
+
+/// A process that begins anew under the same name works on its own tasks only.
+pub async fn a_worker_s_name_keeps_no_lease_alive(h: &dyn Harness) {
+    let stage = Stage::open(h).await;
+    stage.task("old").await;
+    let old = stage.take().await;
+    stage.pass(20.0);
+    stage.task("new").await;
+    let new = stage.take().await;
+    for _ in 0..2 {
+        stage.pass(5.0);
+        assert_eq!(stage.beat(new.task.id, new.token).await, Extended::Held(stage.after(30.0)));
+    }
+    assert_eq!(stage.expire().await, [ended(1, Status::Pending, Outcome::LeaseExpired)]);
+    for token in [old.token, new.token] {
+        assert_eq!(stage.beat(old.task.id, token).await, Extended::LeaseLost);
+        assert_eq!(stage.finish(old.task.id, token, done()).await, Finished::LeaseLost);
+    }
+    let held = stage.store.holds(stage.tenant, vec![worker("w1")]).await.expect("holds works");
+    let ids: Vec<_> = held[0].tasks.iter().map(|held| held.id).collect();
+    assert_eq!((held[0].count, ids), (1, vec![new.task.id]));
+    let again = stage.take().await;
+    assert_eq!((again.task.id, again.task.state.attempt), (old.task.id, 2));
+    assert_eq!(stage.end(&new, done()).await.attempt, 1);
 }
 
 /// With a back-off, as every failure.
@@ -154,6 +202,27 @@ pub async fn expiry_goes_in_order_and_stops_at_its_limit(h: &dyn Harness) {
         let ids: Vec<_> = swept.iter().map(|expired| expired.id.get()).collect();
         assert_eq!(ids, expected);
     }
+}
+
+/// However many stand before it, and though a look a moment ago found nothing.
+pub async fn many_long_leases_do_not_hide_a_short_one(h: &dyn Harness) {
+    let stage = Stage::open(h).await;
+    let lease = |seconds, title: &str| NewTask {
+        terms: Terms { lease_seconds: seconds, ..Terms::default() },
+        ..stage.plan(title)
+    };
+    stage.insert(vec![lease(86_400, "long"); 1000]).await;
+    assert_eq!(stage.claim(stage.wish(1000)).await.len(), 1000);
+    stage.pass(1.0);
+    assert_eq!(stage.expire().await, []);
+    let short = stage.create(lease(5, "short")).await;
+    stage.take().await;
+    stage.pass(4.999_999);
+    assert_eq!(stage.expire().await, []);
+    stage.pass(0.000_001);
+    let swept = stage.store.expire(stage.now(), 1).await.expect("expire works").items;
+    assert_eq!(swept, [ended(short.id.get(), Status::Pending, Outcome::LeaseExpired)]);
+    assert_eq!(stage.expire().await, []);
 }
 
 /// It has no lease that could end.

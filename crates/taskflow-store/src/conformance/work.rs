@@ -2,6 +2,7 @@
 //! that runs out is in `time.rs`.
 
 use taskflow_core::task::Progress;
+use taskflow_core::text::kept_error;
 use taskflow_core::{Finish, NewTask, Outcome, RetryPolicy, Status, TaskPatch, Terms};
 
 use super::harness::Harness;
@@ -79,6 +80,40 @@ pub async fn a_failure_may_name_its_own_delay(h: &dyn Harness) {
     let at_once = Finish::Failed { error: "0".into(), retryable: true, retry_after: Some(0.0) };
     assert_eq!(stage.end(&held, at_once).await.run_at, stage.now());
     assert_eq!(stage.take().await.task.state.attempt, 3);
+}
+
+/// However long it is and whatever bytes it is made of, the attempt ends: a refusal would leave it running.
+pub async fn an_error_text_is_kept_whatever_it_holds(h: &dyn Harness) {
+    let stage = Stage::open(h).await;
+    let texts = [
+        "a\0b",
+        "\0",
+        "\u{1b}[31mred\u{1b}[0m\r\n",
+        "\u{202e}\u{ffff}\u{10ffff}",
+        &"é\0".repeat(500_000),
+    ];
+    for text in texts {
+        for (finish, status) in
+            [(failed(text), Status::Pending), (failed_for_good(text), Status::Failed)]
+        {
+            let task = stage.task("noisy").await;
+            let held = stage.take().await;
+            stage.pass(1.0);
+            let receipt = stage.end(&held, finish.clone()).await;
+            assert_eq!((receipt.status, receipt.outcome), (status, Outcome::Failed));
+            let state = stage.read(task.id).await.state;
+            assert_eq!((&state.error_message, state.lease), (&Some(kept_error(text)), None));
+            assert_eq!(stage.attempts(task.id).await[0].error, state.error_message);
+            let again = stage.finish(task.id, held.token, finish).await;
+            assert_eq!(again, Finished::Done(receipt));
+            stage.delete(task.id).await;
+        }
+    }
+    let task = stage.task("noisy").await;
+    let held = stage.take().await;
+    stage.end(&held, failed_for_good("a\0b")).await;
+    let stage = stage.reopen(h).await;
+    assert_eq!(stage.read(task.id).await.state.error_message.as_deref(), Some("a\u{fffd}b"));
 }
 
 /// With attempts left.
@@ -228,10 +263,16 @@ pub async fn a_cancelled_attempt_is_told_so(h: &dyn Harness) {
     stage.pass(1.0);
     let cancelled = stage.set(task.id, Status::Cancelled).await;
     assert_eq!(cancelled.state.cancel_reason.as_deref(), Some("requested"));
-    assert_eq!(stage.beat(task.id, held.token).await, Extended::Cancelled);
-    assert_eq!(stage.finish(task.id, held.token, done()).await, Finished::Cancelled);
-    assert_eq!(stage.beat(task.id, token(999)).await, Extended::LeaseLost);
-    assert_eq!(stage.read(task.id).await, cancelled);
+    let mut stage = stage;
+    for _ in 0..2 {
+        assert_eq!(stage.beat(task.id, held.token).await, Extended::Cancelled);
+        for finish in [done(), failed("late")] {
+            assert_eq!(stage.finish(task.id, held.token, finish).await, Finished::Cancelled);
+        }
+        assert_eq!(stage.beat(task.id, token(999)).await, Extended::LeaseLost);
+        assert_eq!(stage.read(task.id).await, cancelled);
+        stage = stage.reopen(h).await;
+    }
     assert_eq!(stage.attempts(task.id).await[0].outcome, Outcome::Cancelled);
     stage.set(task.id, Status::Pending).await;
     assert_eq!(stage.beat(task.id, held.token).await, Extended::LeaseLost);
@@ -248,6 +289,28 @@ pub async fn a_deleted_task_fences_its_worker(h: &dyn Harness) {
     assert_eq!(stage.finish(task.id, held.token, done()).await, Finished::NotFound);
     stage.pass(1000.0);
     assert_eq!(stage.expire().await, []);
+}
+
+/// The others of the batch are taken, each in its place.
+pub async fn a_task_that_was_deleted_sinks_none_of_its_batch(h: &dyn Harness) {
+    let stage = Stage::open(h).await;
+    stage.insert((0..100).map(|n| stage.plan(&format!("t{n}"))).collect()).await;
+    let held = stage.claim(stage.wish(100)).await;
+    let gone = held[49].task.id;
+    stage.delete(gone).await;
+    let end = |held: &Claimed| FinishTask { id: held.task.id, token: held.token, finish: done() };
+    let finish = held.iter().map(end).collect();
+    let finished = stage.sync(Sync { finish, ..Sync::default() }).await.finished;
+    assert_eq!(finished.len(), held.len());
+    for (held, finished) in held.iter().zip(finished) {
+        match finished {
+            Finished::Done(receipt) => {
+                assert_eq!((receipt.id, receipt.status), (held.task.id, Status::Completed));
+            }
+            other => assert_eq!((held.task.id, other), (gone, Finished::NotFound)),
+        }
+    }
+    assert_eq!(stage.counts().await, [0, 0, 99, 0, 0]);
 }
 
 /// Progress and checkpoint stay until the next word on them; the version does not move.
