@@ -87,3 +87,22 @@ pub async fn a_refused_batch_leaves_its_neighbours_alone(h: &dyn Harness) {
     assert!(matches!(kept, AllInserted::Done(_)), "{kept:?}");
     assert_eq!(stage.counts().await, [4, 0, 0, 0, 0]);
 }
+
+/// Whether they may be refused one by one or come together.
+pub async fn of_a_thousand_equal_keys_one_is_taken(h: &dyn Harness) {
+    let stage = Stage::open(h).await;
+    let equal = |key: &str, on_conflict| vec![keyed(&stage, key, on_conflict); 1000];
+    let one = |mut items: Vec<Inserted>| {
+        let Inserted::Created(first) = items.remove(0) else { panic!("the first is taken") };
+        (first, items)
+    };
+    let (first, others) = one(stage.insert(equal("a", OnConflict::Return)).await.items);
+    assert_eq!(others, vec![Inserted::Existing(first); 999]);
+    let (first, others) = one(stage.insert(equal("b", OnConflict::Reject)).await.items);
+    assert_eq!(others, vec![Inserted::KeyHeld(first.id); 999]);
+    let all = offer(&stage, equal("c", OnConflict::Return)).await;
+    let AllInserted::Done(answers) = all else { panic!("{all:?}") };
+    let (first, others) = one(answers.items);
+    assert_eq!(others, vec![Inserted::Existing(first); 999]);
+    assert_eq!(stage.counts().await, [3, 0, 0, 0, 0]);
+}

@@ -282,3 +282,21 @@ pub async fn tasks_still_wait_after_reopening(h: &dyn Harness) {
     assert_eq!(stage.read(freed.id).await.state.blocked_by, 0);
     assert_eq!(stage.read(lost.id).await.state.status, Status::Cancelled);
 }
+
+/// Both run out of time at the same instant: the one that waits goes with the one that it waits for.
+pub async fn a_child_whose_time_ends_with_its_parent_s_is_cancelled_with_it(h: &dyn Harness) {
+    let stage = Stage::open(h).await;
+    let bound = |title: &str| NewTask {
+        terms: Terms { deadline_at: Some(stage.after(5.0)), ..Terms::default() },
+        ..stage.plan(title)
+    };
+    let parent = stage.create(bound("parent")).await;
+    let child = NewTask { depends_on: vec![parent.id], ..bound("child") };
+    let child = stage.create(child).await;
+    stage.pass(5.0);
+    let expired = stage.expire().await;
+    assert_eq!(expired.iter().map(|e| e.id).collect::<Vec<_>>(), [parent.id]);
+    assert_eq!(stage.read(parent.id).await.state.status, Status::Failed);
+    assert_eq!(stage.read(child.id).await.state.status, Status::Cancelled);
+    assert_eq!(stage.counts().await, [0, 0, 0, 1, 1]);
+}

@@ -43,12 +43,12 @@ fn without_hints(mut done: Done) -> String {
     format!("{done:?}")
 }
 
-fn keyed(key: u8, deed: Deed) -> Once {
+pub(super) fn keyed(key: u8, deed: Deed) -> Once {
     let render = Arc::new(Said);
     Once { key: KeyHash([key; 32]), request: Fingerprint([0; 32]), deed, render }
 }
 
-async fn once(stage: &Stage, once: Once) -> Onced {
+pub(super) async fn once(stage: &Stage, once: Once) -> Onced {
     stage.store.once(stage.tenant, once, stage.now()).await.expect("once works")
 }
 

@@ -7,11 +7,13 @@ pub mod bulk;
 pub mod claims;
 pub mod dependencies;
 pub mod edits;
+pub mod gates;
 pub mod harness;
 pub mod idempotency;
 pub mod isolation;
 pub mod lists;
 pub mod queues;
+pub mod races;
 pub mod random;
 pub mod retention;
 pub mod search;
@@ -58,6 +60,7 @@ macro_rules! conformance {
                 all_of_a_batch_are_stored_in_order
                 one_that_is_refused_takes_the_others_with_it
                 a_refused_batch_leaves_its_neighbours_alone
+                of_a_thousand_equal_keys_one_is_taken
             }
             lists {
                 a_list_filters_by_queue_and_kind
@@ -145,6 +148,7 @@ macro_rules! conformance {
             dependencies {
                 a_task_waits_for_each_parent_that_has_not_completed
                 a_parent_named_twice_counts_once
+                a_child_whose_time_ends_with_its_parent_s_is_cancelled_with_it
                 a_task_cannot_wait_for_what_is_not_there_or_lost
                 items_of_a_batch_may_wait_for_earlier_ones
                 a_task_becomes_ready_when_its_last_parent_completes
@@ -171,6 +175,8 @@ macro_rules! conformance {
                 parents_are_checked_before_the_key
                 items_of_a_batch_meet_each_other_s_keys
                 an_ended_or_deleted_task_gives_its_key_free
+                the_end_of_an_older_holder_frees_nobody_s_key
+                a_task_never_meets_its_own_key
                 a_retry_cannot_take_a_key_that_another_holds
                 a_key_is_unique_in_its_queue_only
                 of_many_creates_at_once_one_gets_the_key
@@ -182,6 +188,7 @@ macro_rules! conformance {
                 a_change_of_a_queue_s_other_version_is_stale
                 queues_are_listed_by_name_in_pages
                 a_paused_queue_hands_nothing_out_until_it_is_resumed
+                what_comes_due_in_a_paused_queue_waits_there
                 a_queue_never_has_more_leases_than_its_limit
                 a_sync_may_take_the_room_that_its_finish_made
                 a_full_key_holds_up_nobody_else
@@ -191,6 +198,18 @@ macro_rules! conformance {
                 the_end_of_a_lease_tells_of_what_waits_for_the_limit
                 tenants_set_their_own_queues
                 the_number_of_queues_with_settings_is_bounded
+            }
+            gates {
+                a_late_or_repeated_end_makes_no_room
+                a_release_makes_room_under_a_limit
+                a_concurrency_key_is_data_whatever_it_holds
+            }
+            races {
+                a_finish_and_a_sweep_that_meet_leave_one_outcome
+                a_finish_and_a_delete_that_meet_leave_nothing
+                batches_that_share_keys_at_once_make_each_task_once
+                of_all_who_want_a_key_at_once_one_gets_it
+                a_key_has_one_holder_while_its_holder_is_rescued
             }
             isolation {
                 another_tenant_s_tasks_cannot_be_read

@@ -3,19 +3,19 @@
 use taskflow_core::limits::{KEYED_WALK_MAX, QUEUES_MAX};
 use taskflow_core::queue::{Defaults, Keep, Pause, RateLimit, Settings};
 use taskflow_core::{
-    Barred, Finish, NewTask, Priority, Queue, QueueName, QueuePatch, RetryPolicy, Status, Strategy,
-    TaskId, TenantId,
+    Barred, Finish, NewTask, PendingReason, Priority, Queue, QueueName, QueuePatch, RetryPolicy,
+    Status, Strategy, TaskId, TenantId,
 };
 
 use super::harness::Harness;
 use super::stage::{Stage, done, queue, titles};
-use crate::{Claimed, QueueSet, QueueView, Ready, Sync};
+use crate::{Claim, Claimed, Extended, Filter, QueueSet, QueueView, Ready, Sync};
 
-fn named(name: &str, stage: &Stage) -> NewTask {
+pub(super) fn named(name: &str, stage: &Stage) -> NewTask {
     NewTask { queue: queue(name), ..stage.plan(name) }
 }
 
-async fn set_one(stage: &Stage, name: &str, patch: QueuePatch) -> Queue {
+pub(super) async fn set_one(stage: &Stage, name: &str, patch: QueuePatch) -> Queue {
     match answer(stage, name, None, patch).await {
         QueueSet::Done(queue, _) => *queue,
         other => panic!("not set: {other:?}"),
@@ -31,11 +31,11 @@ async fn view(stage: &Stage, name: &str) -> QueueView {
     stage.store.queue(stage.tenant, queue(name)).await.expect("queue works")
 }
 
-fn limit(limit: u32) -> QueuePatch {
+pub(super) fn limit(limit: u32) -> QueuePatch {
     QueuePatch { concurrency_limit: Some(Some(limit)), ..QueuePatch::default() }
 }
 
-fn key_limit(limit: u32) -> QueuePatch {
+pub(super) fn key_limit(limit: u32) -> QueuePatch {
     QueuePatch { concurrency_key_limit: Some(Some(limit)), ..QueuePatch::default() }
 }
 
@@ -51,7 +51,7 @@ fn resumed() -> QueuePatch {
     QueuePatch { pause: Some(None), ..QueuePatch::default() }
 }
 
-fn ids(claimed: &[Claimed]) -> Vec<TaskId> {
+pub(super) fn ids(claimed: &[Claimed]) -> Vec<TaskId> {
     claimed.iter().map(|held| held.task.id).collect()
 }
 
@@ -164,6 +164,47 @@ pub async fn a_paused_queue_hands_nothing_out_until_it_is_resumed(h: &dyn Harnes
     let mut taken = ids(&stage.claim(stage.wish(9)).await);
     taken.sort_unstable();
     assert_eq!(taken, [held.task.id, waits]);
+}
+
+/// Scheduled, failed, snoozed, rescued or plain; what runs is let run, and no count moves by a pause.
+pub async fn what_comes_due_in_a_paused_queue_waits_there(h: &dyn Harness) {
+    let stage = Stage::open(h).await;
+    let titled = |title: &str| NewTask { title: title.into(), ..named("a", &stage) };
+    stage.insert(["fails", "snoozes", "dies", "runs"].map(titled).into()).await;
+    let mut held = stage.claim(stage.wish(2)).await;
+    held.extend(stage.claim(Claim { lease_seconds: Some(5), ..stage.wish(1) }).await);
+    held.push(stage.take().await);
+    let error = "503".to_owned();
+    let fails = Finish::Failed { error, retryable: true, retry_after: Some(10.0) };
+    stage.end(&held[0], fails).await;
+    stage.end(&held[1], Finish::Snoozed { delay: 10.0 }).await;
+    let later = NewTask { run_at: stage.after(10.0), ..titled("later") };
+    stage.insert(vec![later, titled("plain"), named("b", &stage)]).await;
+    let before = view(&stage, "a").await.counts;
+    assert_eq!(before.0, [4, 2, 0, 0, 0]);
+    set_one(&stage, "a", paused("repair")).await;
+    assert_eq!(view(&stage, "a").await.counts, before);
+    stage.pass(10.0);
+    let swept = stage.expire().await;
+    assert_eq!(swept.len(), 1);
+    assert_eq!((swept[0].id, swept[0].status), (held[2].task.id, Status::Pending));
+    assert_eq!(titles(&stage.claim(stage.wish(9)).await), ["b"]);
+    let ready =
+        Filter { queue: Some(queue("a")), reason: Some(PendingReason::Ready), ..Filter::default() };
+    let waits = ["dies", "fails", "later", "plain", "snoozes"];
+    let mut listed: Vec<_> =
+        stage.list(ready, 0, 100).await.into_iter().map(|task| task.title).collect();
+    listed.sort_unstable();
+    assert_eq!(listed, waits);
+    let runs = &held[3];
+    assert_eq!(stage.beat(runs.task.id, runs.token).await, Extended::Held(stage.after(30.0)));
+    stage.end(runs, done()).await;
+    assert_eq!(stage.claim(stage.wish(9)).await, []);
+    set_one(&stage, "a", resumed()).await;
+    let claimed = stage.claim(stage.wish(9)).await;
+    let mut taken = titles(&claimed);
+    taken.sort_unstable();
+    assert_eq!(taken, waits);
 }
 
 /// Over every claim, through a restart; the end of a lease makes room, however it ends.

@@ -1,11 +1,12 @@
 //! Cases of unique keys: at most one live task per tenant, queue and key.
 
+use taskflow_core::retention::Periods;
 use taskflow_core::task::OnConflict;
-use taskflow_core::{NewTask, Status, TaskPatch};
+use taskflow_core::{Finish, NewTask, Retention, Status, TaskPatch, Terms};
 
 use super::harness::Harness;
-use super::stage::{KIND, Stage, done, id, kind, patch, queue, to, unique};
-use crate::{Deleted, Edit, Edited, Inserted, Ready};
+use super::stage::{KIND, Stage, done, failed_for_good, id, kind, patch, queue, to, unique};
+use crate::{Deleted, Edit, Edited, Filter, Inserted, Ready};
 
 /// A task with the key "k".
 fn keyed(stage: &Stage, title: &str, on_conflict: OnConflict) -> NewTask {
@@ -153,6 +154,73 @@ pub async fn an_ended_or_deleted_task_gives_its_key_free(h: &dyn Harness) {
     assert_eq!(stage.read(first.id).await.unique_key.as_deref(), Some("k"));
 }
 
+/// By deletion or by its age: the key is that of the task that holds it now.
+pub async fn the_end_of_an_older_holder_frees_nobody_s_key(h: &dyn Harness) {
+    let stage = Stage::open(h).await;
+    let offer = async || stage.offer(keyed(&stage, "next", OnConflict::Reject)).await;
+    let mut born = Vec::new();
+    for finish in [failed_for_good("no"), done()] {
+        born.push(stage.create(keyed(&stage, "older", OnConflict::Reject)).await.id);
+        let held = stage.take().await;
+        stage.end(&held, finish).await;
+    }
+    let holder = stage.create(keyed(&stage, "holder", OnConflict::Reject)).await.id;
+    assert_eq!(stage.delete(born[0]).await, Deleted::Done);
+    assert_eq!(offer().await, Inserted::KeyHeld(holder));
+    stage.pass(1.0);
+    let everywhere = Periods { completed: Some(1), ..Periods::default() };
+    let retention = Retention { everywhere, ..Retention::default() };
+    let pruned = stage.store.prune(&retention, stage.now(), 10).await.expect("prune works");
+    assert_eq!((pruned.deleted, stage.find(born[1]).await), (1, None));
+    assert_eq!(offer().await, Inserted::KeyHeld(holder));
+    assert_eq!(stage.delete(holder).await, Deleted::Done);
+    assert!(matches!(offer().await, Inserted::Created(_)));
+}
+
+/// Whatever becomes of it; to every other one the key is held all the while.
+pub async fn a_task_never_meets_its_own_key(h: &dyn Harness) {
+    let mut stage = Stage::open(h).await;
+    let terms = Terms { max_attempts: 2, ..Terms::default() };
+    let task = NewTask { terms, ..keyed(&stage, "mine", OnConflict::Reject) };
+    let task = stage.create(task).await.id;
+    let again = Finish::Failed { error: "no".into(), retryable: true, retry_after: Some(0.0) };
+    let ends = [Some(again), Some(Finish::Snoozed { delay: 1.0 }), Some(Finish::Released), None];
+    for _ in 0..2 {
+        for end in ends.clone() {
+            let held = stage.take().await;
+            assert_eq!(held.task.id, task);
+            for on_conflict in [OnConflict::Reject, OnConflict::Replace] {
+                let other = stage.offer(keyed(&stage, "other", on_conflict)).await;
+                assert_eq!(other, Inserted::KeyHeld(task), "while it runs");
+            }
+            match end {
+                Some(finish) => drop(stage.end(&held, finish).await),
+                None => {
+                    stage.pass(30.0);
+                    assert_eq!(stage.expire().await[0].status, Status::Failed, "used up");
+                    assert_eq!(stage.set(task, Status::Pending).await.id, task);
+                }
+            }
+            let moved = TaskPatch {
+                title: Some(format!("at {}", stage.now().micros())),
+                run_at: Some(stage.after(1.0)),
+                ..TaskPatch::default()
+            };
+            assert!(matches!(stage.change(patch(task, moved)).await, Edited::Done(_)));
+            let other = stage.offer(keyed(&stage, "other", OnConflict::Reject)).await;
+            assert_eq!(other, Inserted::KeyHeld(task), "while it waits");
+            let other = stage.offer(keyed(&stage, "other", OnConflict::Return)).await;
+            assert_eq!(other, Inserted::Existing(Box::new(stage.read(task).await)));
+            stage.pass(1.0);
+        }
+        stage.set(task, Status::Cancelled).await;
+        let rerun = TaskPatch { rerun: true, ..TaskPatch::default() };
+        assert!(matches!(stage.change(patch(task, rerun)).await, Edited::Done(_)));
+        stage = stage.reopen(h).await;
+    }
+    assert_eq!(stage.counts().await, [1, 0, 0, 0, 0]);
+}
+
 /// Until the other has ended; nothing of the patch is done.
 pub async fn a_retry_cannot_take_a_key_that_another_holds(h: &dyn Harness) {
     let stage = Stage::open(h).await;
@@ -193,20 +261,40 @@ pub async fn a_key_is_unique_in_its_queue_only(h: &dyn Harness) {
 /// However many come at once, one is stored.
 pub async fn of_many_creates_at_once_one_gets_the_key(h: &dyn Harness) {
     let stage = Stage::open(h).await;
-    let creates = (0..20).map(|n| {
-        let stage = stage.clone();
-        let new = keyed(&stage, &format!("t{n}"), OnConflict::Return);
-        tokio::spawn(async move { stage.offer(new).await })
-    });
-    let mut created = 0;
-    for create in creates.collect::<Vec<_>>() {
-        match create.await.expect("a create does not panic") {
-            Inserted::Created(task) => created += u32::from(task.id == id(1)),
-            Inserted::Existing(task) => assert_eq!(task.id, id(1)),
-            other => panic!("not expected: {other:?}"),
+    for on_conflict in [OnConflict::Return, OnConflict::Reject, OnConflict::Replace] {
+        let creates = (0..20).map(|n| {
+            let stage = stage.clone();
+            let new = keyed(&stage, &format!("t{n}"), on_conflict);
+            tokio::spawn(async move { stage.offer(new).await })
+        });
+        let (mut created, mut met, mut replaced) = (Vec::new(), Vec::new(), Vec::new());
+        for create in creates.collect::<Vec<_>>() {
+            match create.await.expect("a create does not panic") {
+                Inserted::Created(task) => created.push(task.id),
+                Inserted::Existing(task) => {
+                    assert_eq!(stage.read(task.id).await, *task);
+                    met.push((OnConflict::Return, task.id));
+                }
+                Inserted::KeyHeld(id) => met.push((OnConflict::Reject, id)),
+                Inserted::Replaced { cancelled, .. } => replaced.push(cancelled),
+                other => panic!("not expected: {other:?}"),
+            }
+        }
+        let [first] = created[..] else { panic!("one is created: {created:?}") };
+        let tasks = stage.list(Filter::default(), 0, 100).await;
+        let (live, mut ended): (Vec<_>, Vec<_>) =
+            tasks.into_iter().partition(|task| task.state.status == Status::Pending);
+        assert_eq!(live.len(), 1);
+        if on_conflict == OnConflict::Replace {
+            ended.sort_unstable_by_key(|task| task.id);
+            replaced.sort_unstable();
+            assert!(ended.iter().map(|task| task.id).eq(replaced), "each replaced another one");
+            assert_eq!((ended.len(), live[0].id > first), (19, true));
+        } else {
+            assert_eq!((met, live[0].id), (vec![(on_conflict, first); 19], first));
+            stage.delete(first).await;
         }
     }
-    assert_eq!(created, 1);
 }
 
 /// The keys are as durable as the tasks.

@@ -2,15 +2,17 @@
 
 const LIST: &str = include_str!("../../src/conformance/mod.rs");
 
-const ROOMS: [(&str, &str); 17] = [
+const ROOMS: [(&str, &str); 19] = [
     ("bulk", include_str!("../../src/conformance/bulk.rs")),
     ("claims", include_str!("../../src/conformance/claims.rs")),
     ("dependencies", include_str!("../../src/conformance/dependencies.rs")),
     ("edits", include_str!("../../src/conformance/edits.rs")),
+    ("gates", include_str!("../../src/conformance/gates.rs")),
     ("idempotency", include_str!("../../src/conformance/idempotency.rs")),
     ("isolation", include_str!("../../src/conformance/isolation.rs")),
     ("lists", include_str!("../../src/conformance/lists.rs")),
     ("queues", include_str!("../../src/conformance/queues.rs")),
+    ("races", include_str!("../../src/conformance/races.rs")),
     ("random", include_str!("../../src/conformance/random/mod.rs")),
     ("retention", include_str!("../../src/conformance/retention.rs")),
     ("search", include_str!("../../src/conformance/search.rs")),
