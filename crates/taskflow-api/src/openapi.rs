@@ -40,9 +40,11 @@ impl OperationOutput for ProblemAnswer {
     }
 }
 
-/// Adds the statuses with which an operation may refuse.
+/// Adds the statuses with which an operation may refuse. One that reads a body may have to wait for it in
+/// vain.
 pub(crate) fn problems<'t>(op: TransformOperation<'t>, statuses: &[u16]) -> TransformOperation<'t> {
-    statuses.iter().fold(op, |mut op, status| {
+    let reads = statuses.contains(&413).then_some(&408);
+    statuses.iter().chain(reads).fold(op, |mut op, status| {
         let operation = op.inner_mut();
         let responses = operation.responses.get_or_insert_default();
         aide::generate::in_context(|context| {

@@ -202,5 +202,5 @@ fn hash(gram: &[char]) -> u64 {
 /// The two places of a piece.
 fn places_of(hash: u64) -> [u32; 2] {
     let places = PLACES as u64;
-    [hash >> 32, hash & 0xffff_ffff].map(|half| u32::try_from(half * places >> 32).unwrap_or(0))
+    [hash >> 32, hash & 0xffff_ffff].map(|half| u32::try_from((half * places) >> 32).unwrap_or(0))
 }

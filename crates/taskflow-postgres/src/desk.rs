@@ -132,6 +132,13 @@ impl<'a> Desk<'a> {
         self.seats.insert(hot.id, Some(Seat { hot, row: None }));
     }
 
+    /// A task that a statement has locked, as this transaction left it: what it did since that statement
+    /// stands in no row that was read. None when it deleted it.
+    pub(crate) fn seated(&mut self, hot: Hot) -> Option<Hot> {
+        let seat = self.seats.entry(hot.id).or_insert(Some(Seat { hot, row: None }));
+        seat.as_ref().map(|seat| seat.hot.clone())
+    }
+
     /// A task that this transaction deleted.
     pub(crate) fn gone(&mut self, id: TaskId) {
         self.seats.insert(id, None);

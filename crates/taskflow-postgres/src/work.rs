@@ -250,9 +250,9 @@ impl Desk<'_> {
             let sql = format!("SELECT {} {sql} FOR UPDATE SKIP LOCKED", hot_columns!());
             let rows = self.session.query(&sql, &params).await?;
             for hot in rows.iter().map(rows::hot) {
-                let hot = hot?;
+                // One before it may have been its parent, and taken it along.
+                let Some(hot) = self.seated(hot?) else { continue };
                 self.tenant = hot.tenant;
-                self.sit(hot.clone());
                 let command = Command::Expire;
                 let Ok(step) = step(hot.id, &hot.terms, &hot.state, command, self.now) else {
                     continue;

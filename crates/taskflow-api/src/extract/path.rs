@@ -46,10 +46,10 @@ struct WorkerPathSchema {
     worker: String,
 }
 
-async fn segment(parts: &mut Parts) -> Result<String, Problem> {
+async fn segment(parts: &mut Parts, pointer: &str) -> Result<String, Problem> {
     match parts.extract::<Path<String>>().await {
         Ok(Path(text)) => Ok(text),
-        Err(_) => Err(Problem::field("/path", "encoding", "must be percent-encoded UTF-8")),
+        Err(_) => Err(Problem::field(pointer, "encoding", "must be percent-encoded UTF-8")),
     }
 }
 
@@ -57,7 +57,7 @@ impl<S: Send + Sync> FromRequestParts<S> for TaskPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let text = segment(parts).await?;
+        let text = segment(parts, "/task_id").await?;
         // Digits only: "+7" and "007" are no ids.
         let digits = !text.is_empty()
             && text.len() <= 19
@@ -74,7 +74,7 @@ impl<S: Send + Sync> FromRequestParts<S> for WorkerPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let text = segment(parts).await?;
+        let text = segment(parts, "/worker").await?;
         WorkerName::parse(&text)
             .map(Self)
             .map_err(|error| Problem::field("/worker", "name", error.to_string()))
@@ -85,7 +85,7 @@ impl<S: Send + Sync> FromRequestParts<S> for QueuePath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let text = segment(parts).await?;
+        let text = segment(parts, "/queue").await?;
         QueueName::parse(&text)
             .map(Self)
             .map_err(|error| Problem::field("/queue", "name", error.to_string()))

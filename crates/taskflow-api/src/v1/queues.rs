@@ -316,7 +316,8 @@ async fn list(
     State(queues): State<Queues>,
     Query(query): Query<ListQuery>,
 ) -> Answer<Vec<QueueView>> {
-    let page = queues.list(Actor::DEFAULT, query.after.clone(), query.limit).await?;
+    let after = query.after.as_deref().and_then(|after| QueueName::parse(after).ok());
+    let page = queues.list(Actor::DEFAULT, after, query.limit).await?;
     let last = page.last().map(|seen| seen.queue.name.clone());
     let full = page.len() == query.limit as usize;
     let reply = Reply::ok(&page.into_iter().map(view).collect::<Vec<_>>())?;
@@ -407,12 +408,16 @@ async fn purge(
 struct ListQuery {
     /// Where the last page ended: only queues whose names come after this one.
     #[schemars(with = "String", length(min = 1, max = 100))]
-    #[serde(default, skip)]
-    after: Option<QueueName>,
-    /// How many to give.
     #[serde(default)]
+    after: Option<String>,
+    /// How many to give.
+    #[serde(default = "default_limit")]
     #[schemars(range(min = 1, max = 1000))]
     limit: u32,
+}
+
+fn default_limit() -> u32 {
+    PAGE_DEFAULT
 }
 
 impl FromPairs for ListQuery {
@@ -425,7 +430,7 @@ impl FromPairs for ListQuery {
         for (name, value) in pairs {
             if name == "after" {
                 match QueueName::parse(value) {
-                    Ok(after) => query.after = Some(after),
+                    Ok(_) => query.after = Some(value.clone()),
                     Err(error) => faults.push(Fault::new("?after", "name", error.to_string())),
                 }
             } else if name == "limit" {

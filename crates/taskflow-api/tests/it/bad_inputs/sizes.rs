@@ -1,5 +1,8 @@
 //! Bodies that are too long, endless or cut off.
 
+use std::time::Duration;
+
+use futures_util::StreamExt;
 use serde_json::{Value, json};
 
 use super::peopled;
@@ -72,4 +75,33 @@ async fn a_result_that_is_too_large_leaves_the_attempt_open() {
     beat.blames("/checkpoint", "too-large");
     assert_eq!(app.everything().await, before);
     complete(json!("less")).await.ok(200);
+}
+
+/// Time stands still until nothing else is to be done, so these thirty seconds take none.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_arrive_within_half_a_minute_is_not_waited_for() {
+    // 10
+    let (app, before) = peopled().await;
+    let beginning = bytes::Bytes::from_static(br#"{"title":"a","#);
+    let silent = futures_util::stream::iter([beginning])
+        .chain(futures_util::stream::pending())
+        .map(Ok::<_, std::io::Error>)
+        .boxed();
+    let dripping = futures_util::stream::unfold((), async |()| {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Some((Ok(bytes::Bytes::from_static(b" ")), ()))
+    });
+    for slow in [silent, dripping.boxed()] {
+        let request = http::Request::builder()
+            .method("POST")
+            .uri("/api/v1/tasks")
+            .header("content-type", "application/json")
+            .body(axum::body::Body::from_stream(slow));
+        let asked = tokio::time::Instant::now();
+        let answer = app.send(request.expect("a request")).await;
+        assert_eq!(asked.elapsed().as_secs(), 30);
+        assert_eq!(answer.header("connection"), "close");
+        answer.refused(408, "request-timeout");
+    }
+    assert_eq!(app.everything().await, before);
 }
