@@ -131,3 +131,6 @@ fn problem(mut response: Response, id: &str, target: &(http::Method, http::Uri))
     }
     document
 }
+
+#[cfg(test)]
+mod tests;

@@ -234,6 +234,53 @@ async fn a_node_whose_database_is_gone_is_alive_but_not_ready_and_says_why() {
     assert!(asked.1.contains("\"not-ready\""), "{asked:?}");
 }
 
+#[tokio::test]
+async fn a_database_that_is_away_for_a_while_makes_everything_unavailable_and_nothing_lost() {
+    let database = Database::create().await;
+    let server = database.server(&[]).await;
+    let kept = server.create(json!({"title": "Kept", "kind": "of-mine"})).await;
+    let admin = connect(&url()).await;
+    let away = |away: bool| {
+        let sql = format!("ALTER DATABASE \"{}\" ALLOW_CONNECTIONS {}", database.name, !away);
+        let cut = format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'",
+            database.name
+        );
+        [sql, cut]
+    };
+    for sql in away(true) {
+        admin.batch_execute(&sql).await.unwrap();
+    }
+    let (tasks, task) = ("/api/v1/tasks", format!("/api/v1/tasks/{kept}"));
+    // What was under way when the connections broke may be in doubt; then all is known.
+    let begin = Instant::now();
+    while server.post(tasks, json!({"title": "Doubt"})).await.body["code"] != "unavailable" {
+        assert!(begin.elapsed() < Duration::from_secs(10), "it still writes");
+    }
+    let wish = json!({"worker": "w", "kinds": ["of-mine"]});
+    server.post(tasks, json!({"title": "Lost"})).await.problem(503, "unavailable");
+    server.post(&format!("{tasks}/claim"), wish.clone()).await.problem(503, "unavailable");
+    server.put(&task, json!({"title": "Lost"})).await.problem(503, "unavailable");
+    server.get(&task).await.problem(503, "unavailable");
+    server.get("/api/v1/stats").await.problem(503, "unavailable");
+    server.get("/api/v1/health/live").await.is(200);
+    admin.batch_execute(&away(false)[0]).await.unwrap();
+    let begin = Instant::now();
+    let back = loop {
+        let answer = server.post(tasks, json!({"title": "Back"})).await;
+        if answer.status == 201 {
+            break answer.body["id"].as_i64().unwrap();
+        }
+        assert!(begin.elapsed() < Duration::from_secs(10), "it does not come back: {answer:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    server.until(back, "completed").await;
+    assert_eq!(server.task(kept).await["title"], "Kept");
+    assert_eq!(server.get(&format!("{tasks}?q=lost")).await.is(200), json!([]));
+    drop(server);
+    database.drop().await;
+}
+
 #[test]
 fn a_database_that_does_not_exist_is_named_at_the_start() {
     let server = url();

@@ -330,3 +330,34 @@ fn chunks_are_followed_in_any_pieces() {
         assert!(matches!(framing, Framing::Head(_)), "piece {piece}");
     }
 }
+
+/// Bytes without sense, and heads in which a byte is another: an answer or an end, and the server goes on.
+#[tokio::test]
+async fn random_bytes_end_no_server() {
+    let server = Server::start(ROOMY).await;
+    let mut state = 7_u64;
+    let mut dice = move |below: usize| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).expect("31 bits") % below
+    };
+    for n in 0..600 {
+        let mut bytes: Vec<u8> = match n % 3 {
+            0 => (0..dice(400)).map(|_| u8::try_from(dice(256)).expect("a byte")).collect(),
+            1 => request("POST /echo", "Content-Length: 5\r\n", "abcde").into_bytes(),
+            _ => request("POST /echo", "Transfer-Encoding: chunked\r\n", "3\r\nabc\r\n0\r\n\r\n")
+                .into(),
+        };
+        for _ in 0..dice(4) {
+            if !bytes.is_empty() {
+                let at = dice(bytes.len());
+                bytes[at] = u8::try_from(dice(256)).expect("a byte");
+            }
+        }
+        let mut stream = server.open().await;
+        // A server that has refused may have closed already.
+        drop(stream.write_all(&bytes).await);
+        drop(stream.shutdown().await);
+    }
+    server.assert_serves().await;
+}
