@@ -139,6 +139,15 @@ impl Session {
         done
     }
 
+    /// Undoes the open transaction before anything else is tried; a connection that does not say that it did
+    /// is given up.
+    pub(crate) async fn roll_back(mut self) {
+        let undone = tokio::time::timeout(CANCEL, self.execute("ROLLBACK")).await;
+        if !matches!(undone, Ok(Ok(()))) {
+            self.close();
+        }
+    }
+
     /// Gives the connection up instead of back: nobody knows what it is in the middle of.
     pub(crate) fn discard(mut self) {
         self.close();

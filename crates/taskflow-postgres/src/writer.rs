@@ -96,7 +96,13 @@ async fn persist<R: Room>(
             Ok(Err(failure)) => failure,
             Err(elapsed) => Failure::Unknown(StoreError::Unknown(Box::new(elapsed))),
         };
-        session.discard();
+        match &failure {
+            Failure::Gone(_) | Failure::Unknown(_) | Failure::Again(StoreError::Unavailable) => {
+                session.discard();
+            }
+            // The next try would meet the locks of this one.
+            _ => session.roll_back().await,
+        }
         match failure {
             Failure::Again(error) | Failure::Gone(error) if tries < TRIES => {
                 tracing::debug!(error = %chain(&error), tries, "a transaction is tried again");

@@ -351,3 +351,29 @@ pub async fn an_answer_alone_may_be_kept(h: &dyn Harness) {
     assert_eq!(first, Onced::Done { answer: b"Noted".to_vec(), done: Done::Noted });
     assert_eq!(once().await.expect("once works"), Onced::Before(b"Noted".to_vec()));
 }
+
+/// A refused one gives no neighbour the answer that its own key is at work: nobody else uses it.
+pub async fn a_refused_act_hinders_no_other_key(h: &dyn Harness) {
+    let stage = Stage::open(h).await;
+    stage.create(NewTask { unique: unique("k", OnConflict::Reject), ..stage.plan("held") }).await;
+    for round in 0..6_u8 {
+        let calls = (0..40_u8).map(|n| {
+            let stage = stage.clone();
+            let unique = (n % 2 == 0).then(|| unique("k", OnConflict::Reject)).flatten();
+            let new = NewTask { unique, ..stage.plan("t") };
+            let act = keyed(round * 40 + n, Deed::Insert(vec![new]));
+            tokio::spawn(async move {
+                stage.counts().await;
+                (n, once(&stage, act).await)
+            })
+        });
+        for call in calls.collect::<Vec<_>>() {
+            match call.await.expect("no panic") {
+                (n, Onced::Done { .. }) => assert_eq!(n % 2, 1),
+                (n, Onced::Undone(_)) => assert_eq!(n % 2, 0),
+                (n, other) => panic!("round {round}, call {n}: {other:?}"),
+            }
+        }
+    }
+    assert_eq!(total(&stage).await, 121);
+}

@@ -242,6 +242,7 @@ macro_rules! conformance {
                 what_is_done_for_a_key_is_like_everything_else
                 of_many_at_once_with_one_key_one_is_done
                 keys_do_not_hinder_each_other
+                a_refused_act_hinders_no_other_key
                 a_key_is_for_one_request
                 keys_are_a_tenant_s_own
                 a_key_lasts_a_day
