@@ -15,16 +15,20 @@ use crate::session::Param;
 use crate::work::FullKeys;
 
 /// A walk of one lane and priority in its order, as far as `$8` tasks; up to `$7` of other keys, locked,
-/// each with how far the walk went. `$9` are passed over too.
+/// each with how far the walk went when it found fewer. `$9` are passed over too.
+///
+/// It ends where it has found enough, and the full keys are hashed: hundreds of them, compared with each
+/// of a thousand tasks, took longer than everything else in a claim.
 pub(crate) static PASSING: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "WITH walk AS MATERIALIZED (SELECT id, run_at, concurrency_key FROM taskflow.tasks \
+    let walk = "SELECT id, run_at, concurrency_key FROM taskflow.tasks \
          WHERE tenant = $1 AND queue = $2 AND kind = $3 AND priority = $4 AND status = 0 \
-         AND blocked_by = 0 AND run_at <= $5 ORDER BY run_at, id LIMIT $8), \
-         found AS MATERIALIZED (SELECT id FROM walk WHERE (concurrency_key IS NULL \
-         OR concurrency_key <> ALL($6::text[])) AND id <> ALL($9::int8[]) \
+         AND blocked_by = 0 AND run_at <= $5 ORDER BY run_at, id LIMIT $8";
+    format!(
+        "WITH found AS MATERIALIZED (SELECT id FROM ({walk}) AS walk WHERE (concurrency_key IS NULL \
+         OR concurrency_key NOT IN (SELECT unnest($6::text[]))) AND id <> ALL($9::int8[]) \
          ORDER BY run_at, id LIMIT $7) \
-         SELECT {}, (SELECT count(*) FROM walk) FROM taskflow.tasks \
+         SELECT {}, CASE WHEN (SELECT count(*) FROM found) >= $7 THEN $8::int8 \
+         ELSE (SELECT count(*) FROM ({walk}) AS walk) END FROM taskflow.tasks \
          WHERE id = ANY(ARRAY(SELECT id FROM found)) AND status + 0 = 0 AND blocked_by = 0 \
          AND run_at <= $5 ORDER BY run_at, id FOR UPDATE SKIP LOCKED",
         task_columns!()
@@ -48,7 +52,7 @@ pub(crate) static KEYED: LazyLock<String> = LazyLock::new(|| {
          AND queue = $2 AND kind = $3 AND priority = $4 AND status = 0 AND blocked_by = 0 \
          AND run_at <= $5 ORDER BY run_at, id LIMIT $10), \
          found AS MATERIALIZED (SELECT id FROM (SELECT id, run_at FROM keys WHERE run_at <= $5 \
-         AND concurrency_key <> ALL($6::text[]) UNION ALL SELECT id, run_at FROM far \
+         AND concurrency_key NOT IN (SELECT unnest($6::text[])) UNION ALL SELECT id, run_at FROM far \
          WHERE concurrency_key IS NULL) AS f WHERE id <> ALL($9::int8[]) \
          ORDER BY run_at, id LIMIT $7) \
          SELECT {} FROM taskflow.tasks WHERE id = ANY(ARRAY(SELECT id FROM found)) \

@@ -67,7 +67,7 @@ async fn claim(store: &SqliteStore, limit: usize) -> Vec<(Claimed, LeaseToken)> 
 async fn complete(store: &SqliteStore, held: &(Claimed, LeaseToken)) {
     let end = FinishTask {
         id: held.0.task.id,
-        token: held.1.clone(),
+        token: held.1,
         finish: Finish::Completed { result: None },
     };
     let sync = Sync { finish: vec![end], ..Sync::default() };
