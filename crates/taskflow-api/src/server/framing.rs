@@ -21,6 +21,9 @@ pub(super) enum Framing {
     Chunks(Chunks),
     /// A head had a bare line feed: nothing more is let through.
     Refused,
+    /// A line of a chunked body had one: the connection is over. Nothing can be made up for the parser here,
+    /// it would take it for the chunk.
+    Broken,
 }
 
 /// What has come of a head.
@@ -72,15 +75,22 @@ impl Framing {
                 Admitted { count, bare_line_feed: false }
             }
             Self::Chunks(chunks) => {
-                let (count, scan) = chunks.scan(bytes);
-                match scan {
-                    Scan::Open => {}
-                    Scan::Ends(_) => *self = Self::new(),
-                    Scan::BareLineFeed(_) => *self = Self::Refused,
-                }
-                Admitted { count, bare_line_feed: matches!(self, Self::Refused) }
+                let count = match chunks.scan(bytes) {
+                    Scan::Open => bytes.len(),
+                    Scan::Ends(count) => {
+                        *self = Self::new();
+                        count
+                    }
+                    Scan::BareLineFeed(count) => {
+                        *self = Self::Broken;
+                        count - 1
+                    }
+                };
+                Admitted { count, bare_line_feed: false }
             }
-            Self::Complete | Self::Refused => Admitted { count: 0, bare_line_feed: false },
+            Self::Complete | Self::Refused | Self::Broken => {
+                Admitted { count: 0, bare_line_feed: false }
+            }
         }
     }
 
@@ -97,7 +107,7 @@ impl Framing {
     pub(super) fn is_cut_short(&self) -> bool {
         match self {
             Self::Head(head) => head.begun || head.line > 0,
-            Self::Complete | Self::Body(_) | Self::Chunks(_) | Self::Refused => true,
+            Self::Complete | Self::Body(_) | Self::Chunks(_) | Self::Refused | Self::Broken => true,
         }
     }
 }
@@ -150,13 +160,13 @@ impl Default for Chunks {
 }
 
 impl Chunks {
-    /// Goes through the bytes; how many of them belong to the body, and whether it ends there.
-    fn scan(&mut self, bytes: &[u8]) -> (usize, Scan) {
+    /// Goes through the bytes.
+    fn scan(&mut self, bytes: &[u8]) -> Scan {
         let mut at = 0;
         while let Some(byte) = bytes.get(at) {
             match self {
                 Self::Size { after_cr, .. } if *byte == b'\n' && !*after_cr => {
-                    return (at + 1, Scan::BareLineFeed(at + 1));
+                    return Scan::BareLineFeed(at + 1);
                 }
                 Self::Size { length: 0, .. } if *byte == b'\n' => {
                     // An empty line ends it, be it the first.
@@ -190,13 +200,13 @@ impl Chunks {
                 }
                 Self::Trailer(head) => {
                     return match head.scan(&bytes[at..]) {
-                        Scan::Open => (bytes.len(), Scan::Open),
-                        Scan::Ends(count) => (at + count, Scan::Ends(at + count)),
-                        Scan::BareLineFeed(count) => (at + count, Scan::BareLineFeed(at + count)),
+                        Scan::Open => Scan::Open,
+                        Scan::Ends(count) => Scan::Ends(at + count),
+                        Scan::BareLineFeed(count) => Scan::BareLineFeed(at + count),
                     };
                 }
             }
         }
-        (at, Scan::Open)
+        Scan::Open
     }
 }

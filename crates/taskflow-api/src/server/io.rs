@@ -181,12 +181,18 @@ impl AsyncRead for Io {
             buf.put_slice(&end[..end.len().min(buf.remaining())]);
             return Poll::Ready(Ok(()));
         }
+        let before = buf.filled().len();
         if this.held.is_empty() {
-            this.poll_socket(cx, buf)
+            ready!(this.poll_socket(cx, buf))?;
         } else {
             this.read_held(buf);
-            Poll::Ready(Ok(()))
         }
+        // What came before the break goes first: nothing at all would look like the peer's end.
+        if matches!(this.framing, Framing::Broken) && buf.filled().len() == before {
+            let why = "a bare line feed in a chunked body";
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, why)));
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
