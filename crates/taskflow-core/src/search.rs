@@ -94,11 +94,13 @@ fn terms(text: &str) -> Vec<String> {
 }
 
 /// A text without the case of its letters, letter by letter, so that what is part of a text is part of
-/// the folded text too.
+/// the folded text too. The two small sigmas are one letter: which of them a capital becomes depends on its
+/// neighbours.
 fn folded(text: &str) -> String {
+    let sigma = |letter| if letter == 'ς' { 'σ' } else { letter };
     match text.is_ascii() {
         true => text.to_ascii_lowercase(),
-        false => text.chars().flat_map(char::to_lowercase).collect(),
+        false => text.chars().flat_map(char::to_lowercase).map(sigma).collect(),
     }
 }
 
@@ -143,6 +145,12 @@ impl Sketch {
     pub fn kept(bytes: Vec<u8>) -> Option<Self> {
         let set = bytes.iter().map(|byte| byte.count_ones()).sum();
         (bytes.len() == SKETCH_BYTES).then_some(Self { bytes, set })
+    }
+
+    /// Adds what is in another one.
+    pub fn join(&mut self, other: &Self) {
+        self.bytes.iter_mut().zip(&other.bytes).for_each(|(byte, other)| *byte |= other);
+        self.set = self.bytes.iter().map(|byte| byte.count_ones()).sum();
     }
 
     /// Adds a text.

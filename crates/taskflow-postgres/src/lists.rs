@@ -278,6 +278,7 @@ fn delayed(what: &str, off: Off, [tenant, now, limit]: [&str; 3], more: &str) ->
 
 /// The texts of a filter's tasks, looked at one by one in the order of their ids.
 pub(crate) fn window(off: Option<Off>) -> String {
+    // Every parameter has to stand somewhere.
     let some = match off {
         Some(_) => format!(" OR {CODE} = ANY($12){}", when(off)),
         None => " OR cardinality($12::int4[]) < 0".to_owned(),

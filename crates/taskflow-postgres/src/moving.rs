@@ -81,6 +81,9 @@ impl MoveTo for Target {
     }
 
     async fn commit(&self, next: i64) -> Result<(), StoreError> {
+        // What the target had before is in no sketch of what came now.
+        let sql = "TRUNCATE taskflow.search_sketches, taskflow.search_edits";
+        self.0.query(sql, &[]).await.map_err(|error| failed(error.into()))?;
         // An id that was given once is never given again, not even one of the target's own.
         let sql = "SELECT setval('taskflow.task_ids', greatest($1, last_value + is_called::int), false) \
                    FROM taskflow.task_ids";

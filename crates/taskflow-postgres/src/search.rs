@@ -20,8 +20,11 @@ use crate::session::{Param, Session};
 /// Measured with 3,000,000 tasks on a machine with two cores.
 const COSTS: Costs = Costs { text: 12, looked_up: 60, sketch: 6, range: 3_000 };
 
-/// How many texts are read at once: they may be long, and an answer is held in memory.
-const TEXTS: i64 = 256;
+/// How many texts are read at once for sketches: they may be long, and an answer is held in memory.
+const TEXTS: i64 = 64;
+
+/// Edits of tasks that were edited again since, which one step removes.
+const REPEATS: i64 = 10_000;
 
 /// Of how many ids the tasks are looked at one by one, where a filter takes many of them: as fast as a walk of
 /// its index that finds a tenth as many.
@@ -82,14 +85,15 @@ async fn trail(ask: &Ask<'_>, sketches_help: bool) -> Result<Trail, Failure> {
     if !sketches_help {
         return Ok(Trail::whole(COSTS, between));
     }
+    let known = known(ask.session).await?;
     let limit = i64::from(SEARCH_EDITED_MAX) + 1;
-    let sql = "SELECT task FROM taskflow.search_edits LIMIT $1";
-    let rows = ask.session.query(sql, &[(&limit, Type::INT8)]).await?;
+    let sql = "SELECT DISTINCT task FROM taskflow.search_edits WHERE task <= $1 LIMIT $2";
+    let rows = ask.session.query(sql, &[(&known, Type::INT8), (&limit, Type::INT8)]).await?;
     if rows.len() > SEARCH_EDITED_MAX as usize {
         return Ok(Trail::whole(COSTS, between));
     }
     let edited = rows.iter().map(|row| get(row, 0)).collect::<Result<_, _>>()?;
-    Ok(Trail::new(COSTS, between, known(ask.session).await?, edited))
+    Ok(Trail::new(COSTS, between, known, edited))
 }
 
 /// The last task that is in a sketch; 0 when none is.
@@ -184,39 +188,37 @@ async fn read(
     [floor, before]: [i64; 2],
     dense: &mut bool,
 ) -> Result<Read, Failure> {
-    let tenant = ask.tenant.0;
+    let (tenant, limit) = (ask.tenant.0, i64::from(trail.texts()));
     if ask.is_plain() {
         let params: [Param<'_>; 4] = [
             (&tenant, Type::INT8),
             (&floor, Type::INT8),
             (&before, Type::INT8),
-            (&TEXTS, Type::INT8),
+            (&limit, Type::INT8),
         ];
         let texts = texts(&ask.session.query(TEXTS_BETWEEN, &params).await?)?;
         texts.iter().for_each(|text| trail.read(text.bytes(), false));
-        return Ok(Read::of(texts, floor, TEXTS));
+        return Ok(Read::of(texts, floor, limit));
     }
     if *dense {
         let floor = floor.max(before.saturating_sub(WINDOW + 1));
-        let texts = texts(&ask.window([floor, before], TEXTS).await?)?;
-        let read = Read::of(texts, floor, TEXTS);
-        for _ in read.down_to..before {
-            trail.read(0, false);
-        }
+        let texts = texts(&ask.window([floor, before], limit).await?)?;
+        let read = Read::of(texts, floor, limit);
+        trail.passed(before - read.down_to);
         read.texts.iter().for_each(|text| trail.read(text.bytes(), false));
         *dense =
             i64::try_from(read.texts.len()).is_ok_and(|found| found * 10 >= before - read.down_to);
         return Ok(read);
     }
-    let ids = ask.ids([floor, before], [TEXTS, 0]).await?;
+    let ids = ask.ids([floor, before], [limit, 0]).await?;
     let ids: Vec<i64> = ids.iter().map(|id| id.get()).collect();
     let sql = "SELECT id, tenant = $1, title, description FROM taskflow.tasks WHERE id = ANY($2)";
     let params: [Param<'_>; 2] = [(&tenant, Type::INT8), (&ids, Type::INT8_ARRAY)];
     let mut texts = texts(&ask.session.query(sql, &params).await?)?;
     texts.sort_unstable_by_key(|text| std::cmp::Reverse(text.id));
     texts.iter().for_each(|text| trail.read(text.bytes(), true));
-    let read = Read::of(texts, floor, TEXTS);
-    *dense = (before - read.down_to) < 10 * TEXTS;
+    let read = Read::of(texts, floor, limit);
+    *dense = (before - read.down_to) < 10 * limit;
     Ok(read)
 }
 
@@ -262,14 +264,12 @@ pub(crate) async fn sketch(
 /// took one up to now holds a lock on the table: when those are over, nothing comes any more.
 async fn settle(session: &Session, progress: &Mutex<Progress>) -> Result<i64, Failure> {
     let waiting = progress.lock().waiting.take();
-    let (last, of) = match waiting {
-        Some((last, of)) => (last, Some(of)),
-        None => {
-            let sql =
-                "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM taskflow.task_ids";
-            let rows = session.query(sql, &[]).await?;
-            (rows.first().map_or(Ok(0), |row| get(row, 0))?, None)
-        }
+    let sql = "SELECT last_value - 1 + is_called::int FROM taskflow.task_ids";
+    let rows = session.query(sql, &[]).await?;
+    let last: i64 = rows.first().map_or(Ok(0), |row| get(row, 0))?;
+    let (upto, of) = match waiting {
+        Some((upto, of)) => (upto, Some(of)),
+        None => (last, None),
     };
     let sql = "SELECT DISTINCT virtualtransaction FROM pg_locks WHERE locktype = 'relation' \
                AND relation = 'taskflow.tasks'::regclass AND mode = 'RowExclusiveLock' \
@@ -277,15 +277,21 @@ async fn settle(session: &Session, progress: &Mutex<Progress>) -> Result<i64, Fa
     let rows = session.query(sql, &[]).await?;
     let mut open: Vec<String> = rows.iter().map(|row| get(row, 0)).collect::<Result<_, _>>()?;
     if let Some(of) = of {
-        open.retain(|one| of.contains(one));
+        // One that was prepared meanwhile goes on under another name, and may be any of them.
+        open.retain(|one| of.contains(one) || one.starts_with(PREPARED));
     }
     let mut progress = progress.lock();
     match open.is_empty() {
-        true => progress.settled = progress.settled.max(last),
-        false => progress.waiting = Some((last, open)),
+        true => progress.settled = progress.settled.max(upto),
+        false => progress.waiting = Some((upto, open)),
     }
+    // A server that took over from another one may have lost the last ids.
+    progress.settled = progress.settled.min(last);
     Ok(progress.settled)
 }
+
+/// How the names of prepared transactions begin.
+const PREPARED: &str = "-1/";
 
 fn kept(sketch: Sketch) -> Option<Vec<u8>> {
     (!sketch.is_blurred()).then(|| sketch.into_bytes())
@@ -304,7 +310,7 @@ async fn edits(session: &Session, known: i64, sketched: &mut Sketched) -> Result
         let text = Text { id: get(row, 1)?, is_ours: true, title, description: get(row, 3)? };
         let mut sketch = Sketch::default();
         text.sketched(&mut sketch);
-        add(session, text.id, kept(sketch)).await?;
+        add(session, text.id, &sketch).await?;
         sketched.texts += 1;
     }
     sketched.more |= i64::try_from(rows.len()).is_ok_and(|rows| rows == TEXTS);
@@ -312,24 +318,30 @@ async fn edits(session: &Session, known: i64, sketched: &mut Sketched) -> Result
         let sql = "WITH gone AS (DELETE FROM taskflow.search_edits WHERE number = ANY($1)) SELECT";
         session.query(sql, &[(&numbers, Type::INT8_ARRAY)]).await?;
     }
+    // Of a task that has no sketch yet the latest edit alone says that there was one.
+    let sql = "WITH gone AS (DELETE FROM taskflow.search_edits WHERE number = ANY(ARRAY(\
+               SELECT number FROM (SELECT number, row_number() OVER (PARTITION BY task \
+               ORDER BY number DESC) AS nth FROM taskflow.search_edits WHERE task > $1) AS e \
+               WHERE nth > 1 LIMIT $2))) SELECT";
+    session.query(sql, &[(&known, Type::INT8), (&REPEATS, Type::INT8)]).await?;
     Ok(())
 }
 
-async fn add(session: &Session, task: i64, added: Option<Vec<u8>>) -> Result<(), Failure> {
+async fn add(session: &Session, task: i64, added: &Sketch) -> Result<(), Failure> {
     let sql = "SELECT first, sketch FROM taskflow.search_sketches WHERE first <= $1 \
                ORDER BY first DESC LIMIT 1";
     let rows = session.query(sql, &[(&task, Type::INT8)]).await?;
     let Some(row) = rows.first() else { return Ok(()) };
-    let (first, Some(mut sketch)) = (get::<i64>(row, 0)?, get::<Option<Vec<u8>>>(row, 1)?) else {
+    let (first, Some(bytes)) = (get::<i64>(row, 0)?, get::<Option<Vec<u8>>>(row, 1)?) else {
         return Ok(());
     };
-    let sketch = added.map(|added| {
-        sketch.iter_mut().zip(added).for_each(|(byte, added)| *byte |= added);
-        sketch
+    let joined = Sketch::kept(bytes).filter(|_| !added.is_blurred()).and_then(|mut sketch| {
+        sketch.join(added);
+        kept(sketch)
     });
     let sql =
         "WITH done AS (UPDATE taskflow.search_sketches SET sketch = $2 WHERE first = $1) SELECT";
-    session.query(sql, &[(&first, Type::INT8), (&sketch, Type::BYTEA)]).await.map(drop)?;
+    session.query(sql, &[(&first, Type::INT8), (&joined, Type::BYTEA)]).await.map(drop)?;
     Ok(())
 }
 

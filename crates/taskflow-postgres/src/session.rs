@@ -143,8 +143,10 @@ impl Session {
     /// is given up.
     pub(crate) async fn roll_back(mut self) {
         let undone = tokio::time::timeout(CANCEL, self.execute("ROLLBACK")).await;
-        if !matches!(undone, Ok(Ok(()))) {
-            self.close();
+        match undone {
+            // Answered in order: whatever was asked before and not waited for is over too.
+            Ok(Ok(())) => self.asked.store(0, Ordering::Relaxed),
+            _ => self.close(),
         }
     }
 

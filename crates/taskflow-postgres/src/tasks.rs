@@ -56,7 +56,11 @@ pub(crate) async fn insert_plain(
     let waiting: Vec<Ready> = tasks.iter().map(|(_, task)| ready(task)).collect();
     let told = words(tasks.iter().map(|(tenant, _)| *tenant).zip(&waiting));
     let ids = births.insert(session, &Deltas::of(&counts), &told).await;
-    let ids = ids.map_err(Failure::committing)?;
+    // Alone it is its own commit; in a transaction the commit follows.
+    let ids = ids.map_err(|failure| match session.is_hurried() {
+        true => failure,
+        false => failure.committing(),
+    })?;
     drop(births);
     if ids.len() != tasks.len() {
         return Err(rows::bad("an insert gave another number of ids"));

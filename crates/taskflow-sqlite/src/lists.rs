@@ -71,7 +71,8 @@ fn ids(
     if (Filter { search: None, ..page.filter.clone() }) == Filter::default() {
         return search::page(connection, wanted, floor, None);
     }
-    let sql = walk.plan()?.sql(&page.filter);
+    // Read apart, all that was put off would be read anew for every range.
+    let sql = Walk { apart: false, ..walk.plan()? }.sql(&page.filter);
     let mut ids = |between, limit| walk.ids(&sql, between, [limit, 0]);
     search::page(connection, wanted, floor, Some(&mut ids))
 }

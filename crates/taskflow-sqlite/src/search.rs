@@ -12,11 +12,11 @@ use taskflow_store::{Page, Sketched};
 /// Measured with 3,000,000 tasks on a machine with two cores.
 const COSTS: Costs = Costs { text: 3, looked_up: 25, sketch: 30, range: 200 };
 
-/// How many texts are read at once.
-const TEXTS: u32 = 256;
-
 /// Edited texts that one step puts into sketches.
 const EDITS: usize = 256;
+
+/// Edits of tasks that were edited again since, which one step removes.
+const REPEATS: u32 = 10_000;
 
 /// Sketches that one step looks at, whether their tasks are still there.
 const LOOKED_AT: u32 = 32;
@@ -52,9 +52,10 @@ pub(crate) fn page(
         };
         let mut before = high + 1;
         loop {
+            let limit = trail.texts();
             let texts = match &mut ids {
-                Some(ids) => texts_of(connection, tenant, &ids([low - 1, before], TEXTS)?)?,
-                None => texts(connection, tenant, [low - 1, before])?,
+                Some(ids) => texts_of(connection, tenant, &ids([low - 1, before], limit)?)?,
+                None => texts(connection, tenant, [low - 1, before], limit)?,
             };
             for text in &texts {
                 before = text.id;
@@ -67,7 +68,7 @@ pub(crate) fn page(
                     return Ok((found, TaskId::new(before)));
                 }
             }
-            if texts.len() < TEXTS as usize || before <= low {
+            if texts.len() < limit as usize || before <= low {
                 break;
             }
             if trail.is_spent() {
@@ -87,13 +88,15 @@ fn trail(
     if !sketches_help {
         return Ok(Trail::whole(COSTS, between));
     }
-    let mut statement = connection.prepare_cached("SELECT task FROM search_edits LIMIT ?1")?;
-    let edited = statement.query_map([SEARCH_EDITED_MAX + 1], |row| row.get(0))?;
+    let known = known(connection)?;
+    let sql = "SELECT DISTINCT task FROM search_edits WHERE task <= ?1 LIMIT ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let edited = statement.query_map(params![known, SEARCH_EDITED_MAX + 1], |row| row.get(0))?;
     let edited: Vec<i64> = edited.collect::<Result<_, _>>()?;
     if edited.len() > SEARCH_EDITED_MAX as usize {
         return Ok(Trail::whole(COSTS, between));
     }
-    Ok(Trail::new(COSTS, between, known(connection)?, edited))
+    Ok(Trail::new(COSTS, between, known, edited))
 }
 
 /// The last task that is in a sketch; 0 when none is.
@@ -154,11 +157,12 @@ fn texts(
     connection: &Connection,
     tenant: TenantId,
     [floor, before]: [i64; 2],
+    limit: u32,
 ) -> Result<Vec<Text>, Error> {
     let sql = "SELECT id, tenant = ?1, title, description FROM tasks WHERE id > ?2 AND id < ?3 \
                ORDER BY id DESC LIMIT ?4";
     let mut statement = connection.prepare_cached(sql)?;
-    let texts = statement.query_map(params![tenant.0, floor, before, TEXTS], text)?;
+    let texts = statement.query_map(params![tenant.0, floor, before, limit], text)?;
     texts.collect()
 }
 
@@ -179,9 +183,9 @@ fn text(row: &rusqlite::Row<'_>) -> Result<Text, Error> {
 pub(crate) struct Plan {
     /// New sketches, the oldest first.
     new: Vec<(Range, Option<Vec<u8>>)>,
-    /// Edits that were seen, and what they add to the sketches of their tasks; none when too much.
+    /// Edits that were seen, and what they add to the sketches of their tasks.
     edits: Vec<i64>,
-    added: Vec<(i64, Option<Vec<u8>>)>,
+    added: Vec<(i64, Sketch)>,
     /// Sketches of tasks that are gone.
     gone: Vec<i64>,
     /// What it comes to.
@@ -228,10 +232,18 @@ fn plan_edits(connection: &Connection, known: i64, plan: &mut Plan) -> Result<()
         let Some(text) = text else { continue };
         let mut sketch = Sketch::default();
         text.sketched(&mut sketch);
-        plan.added.push((task, kept(sketch)));
+        plan.added.push((task, sketch));
         plan.sketched.texts += 1;
     }
     plan.sketched.more |= plan.edits.len() == EDITS;
+    // Of a task that has no sketch yet the latest edit alone says that there was one.
+    let sql = "SELECT number FROM (SELECT number, row_number() OVER (PARTITION BY task \
+               ORDER BY number DESC) AS nth FROM search_edits WHERE task > ?1) WHERE nth > 1 LIMIT ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let doubled = statement.query_map(params![known, REPEATS], |row| row.get::<_, i64>(0))?;
+    for number in doubled {
+        plan.edits.push(number?);
+    }
     Ok(())
 }
 
@@ -282,7 +294,7 @@ pub(crate) fn carry_out(connection: &Connection, plan: &Plan) -> Result<(), Erro
         connection.prepare_cached(sql)?.execute(params![first, last, sketch])?;
     }
     for (task, added) in &plan.added {
-        add(connection, *task, added.as_deref())?;
+        add(connection, *task, added)?;
     }
     let mut statement = connection.prepare_cached("DELETE FROM search_edits WHERE number = ?1")?;
     for number in &plan.edits {
@@ -296,17 +308,17 @@ pub(crate) fn carry_out(connection: &Connection, plan: &Plan) -> Result<(), Erro
     Ok(())
 }
 
-fn add(connection: &Connection, task: i64, added: Option<&[u8]>) -> Result<(), Error> {
+fn add(connection: &Connection, task: i64, added: &Sketch) -> Result<(), Error> {
     let sql = "SELECT first, sketch FROM search_sketches WHERE first <= ?1 \
                ORDER BY first DESC LIMIT 1";
     let found = connection
         .prepare_cached(sql)?
         .query_row([task], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Option<Vec<u8>>>(1)?)));
-    let Some((first, Some(mut sketch))) = found.optional()? else { return Ok(()) };
-    if let Some(added) = added {
-        sketch.iter_mut().zip(added).for_each(|(byte, added)| *byte |= added);
-    }
+    let Some((first, Some(bytes))) = found.optional()? else { return Ok(()) };
+    let joined = Sketch::kept(bytes).filter(|_| !added.is_blurred()).and_then(|mut sketch| {
+        sketch.join(added);
+        kept(sketch)
+    });
     let sql = "UPDATE search_sketches SET sketch = ?2 WHERE first = ?1";
-    let sketch = added.map(|_| sketch);
-    connection.prepare_cached(sql)?.execute(params![first, sketch]).map(drop)
+    connection.prepare_cached(sql)?.execute(params![first, joined]).map(drop)
 }

@@ -76,8 +76,17 @@ pub struct Costs {
 #[derive(Debug, Default)]
 struct Spent {
     effort: u64,
+    texts: usize,
     bytes: usize,
 }
+
+/// How many texts are read at once: many, but as long as it is not known that they are short, or where they
+/// are long, few.
+const TEXTS_MANY: u32 = 256;
+const TEXTS_FEW: u32 = 32;
+
+/// Longer texts than this, in bytes and on average, are long.
+const SHORT: usize = 8 * 1024;
 
 /// Few sketches first: most searches end soon.
 const CHUNK_FIRST: u32 = 32;
@@ -165,7 +174,19 @@ impl Trail {
     pub fn read(&mut self, bytes: usize, looked_up: bool) {
         let cost = if looked_up { self.costs.looked_up } else { self.costs.text };
         self.spent.effort += u64::from(cost);
+        self.spent.texts += 1;
         self.spent.bytes += bytes;
+    }
+
+    /// Counts ids that were passed over one by one.
+    pub fn passed(&mut self, ids: i64) {
+        self.spent.effort += u64::try_from(ids).unwrap_or(0) * u64::from(self.costs.text);
+    }
+
+    /// How many texts to read at once: an answer is held in memory.
+    pub fn texts(&self) -> u32 {
+        let Spent { texts, bytes, .. } = self.spent;
+        if texts > 0 && bytes / texts < SHORT { TEXTS_MANY } else { TEXTS_FEW }
     }
 
     /// Whether the page has to end here.

@@ -18,7 +18,8 @@ fn a_text_is_found_by_its_parts_whatever_their_case() {
         ("\"invoice 47\"", "Send invoice 4711", None),
         ("invoice paris", "Invoice", Some("for Paris")),
         ("ÜBER straße", "über Straße", None),
-        ("ΟΔΟΣ", "οδοσ", None),
+        ("ΟΔΟΣ", "οδος", None),
+        ("οδος", "Η ΟΔΟΣ ΕΔΩ", None),
         ("7f3c-9", "run 1b2d7F3C-9aaa", None),
         ("100%", "at 100% load", None),
         ("a_b", "the a_b case", None),
@@ -100,6 +101,14 @@ fn a_sketch_ends_when_it_is_full_and_says_nothing_when_it_is_blurred() {
     }
     assert!((150..400).contains(&texts), "{texts}");
     assert!(!sketch.is_blurred());
+    let mut other = Sketch::default();
+    other.add("quite another text");
+    let mut joined = sketch.clone();
+    joined.join(&other);
+    let joined = joined.into_bytes();
+    for text in ["another text", "9e3779b97f4a7c15"] {
+        assert!(may_hold(&joined, &search(text).places().unwrap()), "{text}");
+    }
     while !sketch.is_blurred() {
         texts += 1;
         sketch.add(&format!("{:x}", texts.wrapping_mul(0x9e37_79b9_7f4a_7c15)));

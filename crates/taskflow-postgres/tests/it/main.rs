@@ -11,6 +11,7 @@ mod keys;
 mod limits;
 mod opening;
 mod outages;
+mod search_room;
 mod series;
 mod tls;
 

@@ -129,7 +129,7 @@ async fn act(options: &QueueOptions) -> Result<(), Fault> {
     let site = Site::new(options.site.server.as_deref(), options.site.api_key.as_deref())?;
     match &options.verb {
         Verb::List => {
-            let answer = site.get(&["queues"], &[]).await?;
+            let answer = site.get_all(&["queues"]).await?;
             output.show(&answer, |text| Ok(list(&Document::parse_all(text)?, room())))
         }
         Verb::Get(one) => output.show(&site.get(&["queues", &one.name], &[]).await?, whole),

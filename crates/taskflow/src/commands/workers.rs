@@ -41,7 +41,7 @@ pub enum WorkersVerb {
 pub struct ListOptions {
     #[command(flatten)]
     site: SiteOptions,
-    /// At most so many
+    /// At most so many, 1 to 1000; all of them when not given
     #[arg(long, value_name = "N")]
     limit: Option<u32>,
 }
@@ -92,9 +92,10 @@ async fn act(verb: &mut WorkersVerb, output: &Output) -> Result<(), Fault> {
     let site = Site::new(options.server.as_deref(), options.api_key.as_deref())?;
     match verb {
         WorkersVerb::List(options) => {
-            let query: Vec<_> =
-                options.limit.map(|n| ("limit", n.to_string())).into_iter().collect();
-            let answer = site.get(&["workers"], &query).await?;
+            let answer = match options.limit {
+                Some(limit) => site.get(&["workers"], &[("limit", limit.to_string())]).await?,
+                None => site.get_all(&["workers"]).await?,
+            };
             output.show(&answer, |text| Ok(list(&Document::parse_all(text)?, &answer, room())))
         }
         WorkersVerb::Get(one) => {

@@ -24,8 +24,9 @@ use crate::{
 const TENANTS: [TenantId; 2] = [TenantId(1), TenantId(2)];
 const QUEUES: [&str; 3] = ["a", "b", "nowhere"];
 const TAGS: [&str; 3] = ["t0", "t1", "nobody's"];
-const SEARCHES: [&str; 6] = ["title", "title 1", "WRITTEN", "by 1", "letter \"by 0\"", "nowhere"];
-const TITLES: [&str; 4] = ["a written letter", "Letter written", "the title", "título escrito"];
+const SEARCHES: [&str; 6] = ["title", "title 1", "WRITTEN", "by 1", "text \"by 0\"", "nowhere"];
+const TITLES: [&str; 4] =
+    ["a written text", "Text written", "the title of a text", "título: TEXTO"];
 const KINDS: [&str; 4] = ["work", "mail", "log", "manual"];
 
 /// Both stores and what a client remembers.
@@ -110,13 +111,16 @@ impl Pair {
             }
             Deed::Sketch { least } => {
                 said(self.store().sketch(*least).await)?;
-                // A look at the sketches' edges: every task is still found by what all titles share.
-                let search = Some(search("t"));
-                let filter = Filter { search, ..Filter::default() };
-                let page = Page { filter, before: None, skip: 0, limit: 1000, now: self.now };
-                let expected =
-                    said((&self.model as &dyn Store).find(TENANTS[0], page.clone()).await)?;
-                same("sketched", &expected, &said(self.store().find(TENANTS[0], page).await)?)
+                // Every task is still found by what all titles share.
+                for scope in TENANTS {
+                    let search = Some(search("text"));
+                    let filter = Filter { search, ..Filter::default() };
+                    let page = Page { filter, before: None, skip: 0, limit: 1000, now: self.now };
+                    let expected =
+                        said((&self.model as &dyn Store).find(scope, page.clone()).await)?;
+                    same("sketched", &expected, &said(self.store().find(scope, page).await)?)?;
+                }
+                Ok(())
             }
             Deed::Pass { seconds } => {
                 self.now = self.now.plus_seconds(*seconds);
@@ -351,7 +355,7 @@ impl Pair {
         let terms = change.bounds.as_ref().map(|bounds| self.terms(bounds));
         let queue = change.queue.map(|n| QUEUES[usize::from(n)].to_owned());
         TaskPatch {
-            title: change.title.map(|n| format!("title {n}")),
+            title: change.title.map(|n| format!("title {n} of the text")),
             priority: change.priority,
             payload: change.payload.clone(),
             run_at: change.run_in.map(|seconds| self.now.plus_seconds(seconds)),

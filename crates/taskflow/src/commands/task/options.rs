@@ -161,7 +161,7 @@ pub(super) struct ListOptions {
     /// Only with these words and "quoted phrases" in the title or in the description
     #[arg(short = 'q', long, value_name = "TEXT")]
     pub(super) search: Option<String>,
-    /// At most so many
+    /// At most so many, 1 to 1000; 100 when not given
     #[arg(long, value_name = "N")]
     pub(super) limit: Option<u32>,
     /// Only older ones than this task: where the last list ended

@@ -76,6 +76,18 @@ impl Site {
         self.send(self.client.get(self.url(path, query)), Duration::ZERO).await
     }
 
+    /// All pages of a list at a path below `/api/v1`, as one document.
+    pub(in crate::commands) async fn get_all(&self, path: &[&str]) -> Result<Answer, Fault> {
+        let mut answer = self.get(path, &[("limit", PAGE.to_owned())]).await?;
+        while let Some(next) = answer.next.take() {
+            let query = [("limit", PAGE.to_owned()), ("after", next)];
+            let more = self.get(path, &query).await?;
+            answer.text = joined(&answer.text, &more.text);
+            answer.next = more.next;
+        }
+        Ok(answer)
+    }
+
     /// Posts a JSON `body`.
     pub(in crate::commands) async fn post(
         &self,
@@ -165,6 +177,22 @@ fn date(headers: &HeaderMap) -> Option<Timestamp> {
     jiff::fmt::rfc2822::parse(date).ok().map(|at| at.timestamp())
 }
 
+/// The largest page of every list.
+const PAGE: &str = "1000";
+
+/// Two JSON arrays as one; their items stay as the server wrote them.
+fn joined(one: &str, more: &str) -> String {
+    let inside = |text: &str| {
+        let text = text.trim();
+        let text = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+        text.unwrap_or_default().trim().to_owned()
+    };
+    match (inside(one), inside(more)) {
+        (one, more) if one.is_empty() || more.is_empty() => format!("[{one}{more}]"),
+        (one, more) => format!("[{one},{more}]"),
+    }
+}
+
 /// The `after` of a page's `Link` to the next one.
 fn next(headers: &HeaderMap) -> Option<String> {
     let link = headers.get(LINK)?.to_str().ok()?.strip_prefix('<')?;
@@ -198,8 +226,16 @@ impl Refusal {
 mod tests {
     //! Addresses and refusals; requests are tested end to end.
 
-    use super::{Refusal, Site};
+    use super::{Refusal, Site, joined};
     use crate::commands::task::fault::Fault;
+
+    #[test]
+    fn pages_become_one_document() {
+        let pages = [("[1,2]", "[3]", "[1,2,3]"), (" [] ", "[3]", "[3]"), ("[1]", "[]", "[1]")];
+        for (one, more, whole) in pages {
+            assert_eq!(joined(one, more), whole);
+        }
+    }
 
     #[test]
     fn paths_and_queries_are_put_together_whatever_the_server_url_looks_like() {
