@@ -157,7 +157,7 @@ pub const CODES: &[(&str, StatusCode, &str, &str)] = &[
         "page-too-large",
         StatusCode::UNPROCESSABLE_ENTITY,
         "Page too large",
-        "The payloads and results of the page weigh more than 32 MiB. Ask for fewer tasks with `limit`.",
+        "The payloads, results and other texts of the page weigh more than 32 MiB. Ask for fewer tasks with `limit`.",
     ),
     (
         "too-many-waiters",

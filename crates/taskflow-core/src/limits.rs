@@ -62,8 +62,8 @@ pub const ATTEMPTS_KEPT: u32 = 100;
 pub const PAGE_MAX: u32 = 1000;
 /// Page size when none is asked for: the earlier service's default.
 pub const PAGE_DEFAULT: u32 = 100;
-/// Payloads, results and checkpoints of one page, in bytes; a heavier one is refused: an answer is built
-/// in memory.
+/// Payloads, results, checkpoints, metadata, descriptions and errors of one page, in bytes; a heavier one is
+/// refused: an answer is built in memory.
 pub const PAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Most tasks that one look of a bulk action finds: their ids and versions, no payloads.
 pub const FIND_MAX: u32 = 5_000;

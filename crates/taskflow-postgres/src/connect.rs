@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime};
+use deadpool_postgres::{Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime, TimeoutType};
 use taskflow_store::StoreError;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, Connection, Error, Socket};
@@ -83,9 +83,16 @@ impl Pool {
 
     /// The same; a failure is logged here and told as the contract tells it.
     pub(crate) async fn session(&self) -> Result<Session, Failure> {
-        self.take().await.map_err(|error| {
-            tracing::error!(error = %chain(&error), "no connection to the database");
-            Failure::Refused(StoreError::Unavailable)
+        self.take().await.map_err(|error| match error {
+            // The database may be fine: all connections are at work for others.
+            PoolError::Timeout(TimeoutType::Wait) => {
+                tracing::warn!("all connections to the database are at work for too long");
+                Failure::Refused(StoreError::Busy)
+            }
+            error => {
+                tracing::error!(error = %chain(&error), "no connection to the database");
+                Failure::Refused(StoreError::Unavailable)
+            }
         })
     }
 }

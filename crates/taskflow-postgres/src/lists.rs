@@ -57,8 +57,11 @@ fn found(row: &Row) -> Result<Found, Failure> {
 }
 
 async fn heavy(session: &Session, ids: &[TaskId]) -> Result<bool, Failure> {
+    // What `weight::of_shown` counts.
     let sql = "SELECT coalesce(sum(coalesce(octet_length(payload), 0)::int8 \
-               + coalesce(octet_length(result), 0) + coalesce(octet_length(checkpoint), 0)), 0)::int8 \
+               + coalesce(octet_length(result), 0) + coalesce(octet_length(checkpoint), 0) \
+               + coalesce(octet_length(description), 0) + coalesce(octet_length(metadata), 0) \
+               + coalesce(octet_length(error_message), 0)), 0)::int8 \
                FROM taskflow.tasks WHERE id = ANY($1)";
     let ids: Vec<i64> = ids.iter().map(|id| id.get()).collect();
     let rows = session.query(sql, &[(&ids, Type::INT8_ARRAY)]).await?;

@@ -38,7 +38,10 @@ use crate::{lists, migrate, queues, retention, search, spawn, stats, tasks, work
 
 /// The store on one PostgreSQL database. Dropping it carries out what waits and closes its connections.
 pub struct PostgresStore {
+    /// For clients' reads.
     pool: Pool,
+    /// For what must not wait behind them: background duties, and whether the database answers.
+    duties: Pool,
     inserts: Batcher<Insert, AllInserted>,
     /// New tasks with keys or parents: they may wait for other transactions, the application's own
     /// among them, and nobody else should.
@@ -110,9 +113,14 @@ impl Quiet {
 /// has fallen silent.
 const READ: Duration = Duration::from_secs(17);
 
-/// Connections of the flushers: what reads is never in their way. They are five and seldom all at work
-/// at once: then one waits for another's transaction.
-const WRITERS: u32 = 4;
+/// How many of so many connections write, serve background duties, and read for clients: none is in the
+/// way of the others. The flushers are five and seldom all at work at once: then one waits for another's
+/// transaction.
+fn shares(size: u32) -> [u32; 3] {
+    let duties = if size < 8 { 1 } else { 2 };
+    let writers = size.saturating_sub(duties + 1).clamp(1, 4);
+    [writers, duties, size.saturating_sub(writers + duties).max(1)]
+}
 
 /// A name for this store's connections that no other has.
 fn connection_name() -> String {
@@ -131,14 +139,12 @@ impl PostgresStore {
         let name = connection_name();
         let server = connect::server(&options, &name)?;
         migrate::migrate(&server).await?;
-        let pool = Pool::new(
-            server.clone(),
-            &options,
-            options.pool_size - WRITERS.min(options.pool_size - 1),
-        )?;
-        let writers = Pool::new(server.clone(), &options, WRITERS)?;
+        let [writers, duties, readers] = shares(options.pool_size);
+        let pool = Pool::new(server.clone(), &options, readers)?;
+        let duties = Pool::new(server.clone(), &options, duties)?;
+        let writers = Pool::new(server.clone(), &options, writers)?;
         let lanes = Arc::new(Lanes::default());
-        let clock = first_look(&pool, &lanes).await?;
+        let clock = first_look(&duties, &lanes).await?;
         let (inserts, inserting) = batcher::channel();
         let (bound, binding) = batcher::channel();
         let (works, working) = batcher::channel();
@@ -152,7 +158,7 @@ impl PostgresStore {
         let (hint, hints) = watch::channel(0);
         let (look, own) = (Arc::new(Notify::new()), OwnPids::default());
         let keeper = Keeper {
-            pool: pool.clone(),
+            pool: duties.clone(),
             lanes: Arc::clone(&lanes),
             clock: Arc::clone(&clock),
             hints: hint.clone(),
@@ -169,6 +175,7 @@ impl PostgresStore {
         let sketching = Mutex::default();
         Ok(Self {
             pool,
+            duties,
             inserts,
             bound,
             works,
@@ -206,35 +213,50 @@ impl PostgresStore {
         &self,
         ask: impl Fn(Arc<Session>) -> F + Send,
     ) -> Result<T, StoreError> {
-        let mut last = None;
-        let until = tokio::time::Instant::now() + READ;
-        for _ in 0..3 {
-            let session = Arc::new(self.pool.session().await.map_err(Failure::into_error)?);
-            // A session that is left in the middle of it closes itself.
-            let asked = tokio::time::timeout_at(until, ask(Arc::clone(&session))).await;
-            match asked.unwrap_or(Err(Failure::Refused(StoreError::Unavailable))) {
-                Ok(answer) => return Ok(answer),
-                Err(failure) => {
-                    if let Some(session) = Arc::into_inner(session) {
-                        session.discard();
-                    }
-                    let again = matches!(failure, Failure::Gone(_) | Failure::Again(_));
-                    last = Some(failure);
-                    if !again {
-                        break;
-                    }
+        read_from(&self.pool, ask).await
+    }
+
+    /// The same for a background duty.
+    pub(crate) async fn duty<T, F: Future<Output = Result<T, Failure>> + Send>(
+        &self,
+        ask: impl Fn(Arc<Session>) -> F + Send,
+    ) -> Result<T, StoreError> {
+        read_from(&self.duties, ask).await
+    }
+}
+
+async fn read_from<T, F: Future<Output = Result<T, Failure>> + Send>(
+    pool: &Pool,
+    ask: impl Fn(Arc<Session>) -> F + Send,
+) -> Result<T, StoreError> {
+    let mut last = None;
+    let until = tokio::time::Instant::now() + READ;
+    for _ in 0..3 {
+        let session = Arc::new(pool.session().await.map_err(Failure::into_error)?);
+        // A session that is left in the middle of it closes itself.
+        let asked = tokio::time::timeout_at(until, ask(Arc::clone(&session))).await;
+        match asked.unwrap_or(Err(Failure::Refused(StoreError::Unavailable))) {
+            Ok(answer) => return Ok(answer),
+            Err(failure) => {
+                if let Some(session) = Arc::into_inner(session) {
+                    session.discard();
+                }
+                let again = matches!(failure, Failure::Gone(_) | Failure::Again(_));
+                last = Some(failure);
+                if !again {
+                    break;
                 }
             }
         }
-        Err(match last {
-            Some(Failure::Gone(error)) => {
-                tracing::error!(error = %chain(&error), "the database goes away again and again");
-                StoreError::Unavailable
-            }
-            Some(failure) => failure.into_error(),
-            None => StoreError::Unavailable,
-        })
     }
+    Err(match last {
+        Some(Failure::Gone(error)) => {
+            tracing::error!(error = %chain(&error), "the database goes away again and again");
+            StoreError::Unavailable
+        }
+        Some(failure) => failure.into_error(),
+        None => StoreError::Unavailable,
+    })
 }
 
 /// Whether a new task's time is over already.
@@ -397,7 +419,7 @@ impl WorkStore for PostgresStore {
 
     async fn due(&self, after: Timestamp, until: Timestamp) -> Result<Due, StoreError> {
         let lanes = Arc::new(self.lanes.awake());
-        self.read(move |session| {
+        self.duty(move |session| {
             let lanes = Arc::clone(&lanes);
             async move { work::due(&session, &lanes, after, until).await }
         })
@@ -430,7 +452,7 @@ impl QueueStore for PostgresStore {
     }
 
     async fn settings(&self, scope: TenantId) -> Result<Vec<Queue>, StoreError> {
-        self.read(move |session| async move { queues::settings(&session, scope).await }).await
+        self.duty(move |session| async move { queues::settings(&session, scope).await }).await
     }
 
     async fn set_queue(
@@ -483,7 +505,7 @@ impl RetentionStore for PostgresStore {
         limit: u32,
     ) -> Result<Pruned, StoreError> {
         // Once more after a lost connection is no harm: what is gone is not found again.
-        self.read(|session| async move { retention::prune(&session, kept, now, limit).await }).await
+        self.duty(|session| async move { retention::prune(&session, kept, now, limit).await }).await
     }
 }
 
@@ -491,7 +513,7 @@ impl RetentionStore for PostgresStore {
 impl SearchStore for PostgresStore {
     async fn sketch(&self, least: u32) -> Result<Sketched, StoreError> {
         // Once more after a lost connection is no harm: what is in a sketch is not put into another one.
-        self.read(|session| async move { search::sketch(&session, &self.sketching, least).await })
+        self.duty(|session| async move { search::sketch(&session, &self.sketching, least).await })
             .await
     }
 }
@@ -526,7 +548,7 @@ impl IdempotencyStore for PostgresStore {
     }
 
     async fn forget(&self, now: Timestamp, limit: u32) -> Result<u32, StoreError> {
-        self.read(move |session| async move { idempotency::forget(&session, now, limit).await })
+        self.duty(move |session| async move { idempotency::forget(&session, now, limit).await })
             .await
     }
 }
@@ -563,7 +585,7 @@ impl Store for PostgresStore {
         let sql = "SELECT max(version)::int8, current_setting('transaction_read_only') = 'on' \
                    FROM taskflow.migrations";
         let (schema, reads_only) = self
-            .read(move |session| async move {
+            .duty(move |session| async move {
                 let rows = session.query(sql, &[]).await?;
                 let of = |row| Ok((get::<Option<i64>>(row, 0)?, get::<bool>(row, 1)?));
                 rows.first().map_or(Ok((None, false)), of)

@@ -271,7 +271,7 @@ impl Desk<'_> {
 impl WorkerStore for PostgresStore {
     async fn see(&self, scope: TenantId, batch: Vec<Sighting>) -> Result<(), StoreError> {
         let batch = Arc::new(batch);
-        self.read(|session| {
+        self.duty(|session| {
             let batch = Arc::clone(&batch);
             async move { see(&session, scope, &batch).await }
         })
@@ -321,7 +321,7 @@ impl WorkerStore for PostgresStore {
     }
 
     async fn drained(&self, since: Timestamp) -> Result<Vec<(TenantId, Worker)>, StoreError> {
-        self.read(move |session| async move { drained(&session, since).await }).await
+        self.duty(move |session| async move { drained(&session, since).await }).await
     }
 
     async fn release(
@@ -350,6 +350,6 @@ impl WorkerStore for PostgresStore {
     }
 
     async fn forget_workers(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
-        self.read(move |session| async move { forget(&session, before, limit).await }).await
+        self.duty(move |session| async move { forget(&session, before, limit).await }).await
     }
 }

@@ -4,9 +4,9 @@
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, Error, OptionalExtension, Row, params};
 use taskflow_core::limits::PAGE_BYTES_MAX;
-use taskflow_core::{Json, Kind, QueueName, Status, Task, TaskId, TenantId, Timestamp};
+use taskflow_core::{Kind, QueueName, Status, Task, TaskId, TenantId, Timestamp};
 use taskflow_store::lists::{CODE, COMPARED, Codes, Off, SORTED_MAX, Source};
-use taskflow_store::{Filter, Found, Page, Paged};
+use taskflow_store::{Filter, Found, Page, Paged, weight};
 
 use crate::{search, tasks};
 
@@ -20,8 +20,7 @@ pub(crate) fn list(
     let (mut found, mut bytes) = (Vec::with_capacity(ids.len()), 0);
     for id in ids.into_iter().filter_map(TaskId::new) {
         let Some(task) = tasks::task(connection, tenant, id)? else { continue };
-        let json = |json: &Option<Json>| json.as_ref().map_or(0, Json::len);
-        bytes += json(&task.payload) + json(&task.state.result) + json(&task.state.checkpoint);
+        bytes += weight::of_shown(&task);
         if bytes > PAGE_BYTES_MAX {
             return Ok(None);
         }

@@ -1,6 +1,7 @@
-//! What commands hold in a store's queue, about: the batcher is bounded by it. It is no limit itself.
+//! What commands hold in a store's queue, and tasks in an answer, about: batches and pages are bounded by
+//! it. It is no limit itself.
 
-use taskflow_core::{Finish, Json, NewTask};
+use taskflow_core::{Finish, Json, NewTask, Task};
 
 use crate::{Deed, Edit, Extend, FinishTask, Sync};
 
@@ -16,6 +17,16 @@ pub fn of_new(task: &NewTask) -> usize {
     let texts = task.title.len() + task.description.as_ref().map_or(0, String::len);
     let tags: usize = task.tags.iter().map(String::len).sum();
     TASK_BYTES + texts + tags + length(task.payload.as_ref()) + length(task.metadata.as_ref())
+}
+
+/// What the texts of a task hold in an answer that shows it, in bytes.
+pub fn of_shown(task: &Task) -> usize {
+    let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let state = &task.state;
+    let documents = [&task.payload, &task.metadata, &state.result, &state.checkpoint];
+    documents.into_iter().map(|json| length(json.as_ref())).sum::<usize>()
+        + text(&task.description)
+        + text(&state.error_message)
 }
 
 /// What an edit holds there, in bytes.

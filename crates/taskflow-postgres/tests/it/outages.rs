@@ -259,3 +259,30 @@ async fn an_old_snapshot_does_not_make_claims_slower() {
     assert!(passed < 50_000, "{passed} index entries for 20 tasks behind 10,000 dead ones");
     held.commit().await.expect("ends");
 }
+
+#[tokio::test]
+async fn reads_that_take_all_their_connections_hold_up_no_duty() {
+    let (store, name) = open().await;
+    let id = create(&store, job(&store, "t")).await.expect("creates");
+    let mut other = connect(&url_of(&name)).await;
+    let lock = other.transaction().await.expect("begins");
+    lock.batch_execute("LOCK TABLE taskflow.attempts").await.expect("locks");
+    let mut reads = tokio::task::JoinSet::new();
+    for _ in 0..12 {
+        let store = Arc::clone(&store);
+        reads.spawn(async move { store.attempts(ME, id).await.map(drop) });
+    }
+    let begin = Instant::now();
+    for _ in 0..5 {
+        store.health().await.expect("it answers");
+        store.due(store.clock().now(), store.clock().now()).await.expect("it looks");
+        assert!(claim(&store, 1).await.is_ok() && create(&store, job(&store, "t")).await.is_ok());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
+    lock.rollback().await.expect("lets go");
+    while let Some(read) = reads.join_next().await {
+        // Those that waited for too long are told that it is busy, not that the database is away.
+        assert!(matches!(read.expect("no panic"), Ok(()) | Err(StoreError::Busy)));
+    }
+}

@@ -150,10 +150,10 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         Section::Database,
         "DATABASE_POOL_SIZE",
-        "8",
+        "10",
         "5 to 100",
         "Connections that this process opens to PostgreSQL at most, beside one that listens. Four \
-         write; the others read.",
+         write, two serve background duties, the others read for clients.",
     ),
     setting(
         Section::Retention,

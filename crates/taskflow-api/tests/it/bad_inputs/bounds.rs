@@ -50,6 +50,15 @@ async fn a_page_that_is_too_heavy_blames_its_limit() {
     assert_eq!(problem["errors"][0]["pointer"], "?limit");
     let page = app.get("/api/v1/tasks?limit=20").await.ok(200);
     assert_eq!(page.as_array().expect("a list").len(), 20);
+    // Descriptions weigh too.
+    let described = json!({"title": "t", "queue": "long", "description": "x".repeat(64 * 1024)});
+    let batch = json!({"tasks": vec![described; 200]}).to_string();
+    for _ in 0..3 {
+        app.json("POST", "/api/v1/tasks/bulk", batch.clone()).await.ok(200);
+    }
+    let problem = app.get("/api/v1/tasks?queue=long&limit=600").await;
+    problem.refused(422, "page-too-large");
+    app.get("/api/v1/tasks?queue=long&limit=500").await.ok(200);
 }
 
 #[tokio::test]

@@ -109,19 +109,7 @@ impl Pair {
                 let got = said(self.store().find(scope(*tenant), page).await)?;
                 same("found", &expected, &got)
             }
-            Deed::Sketch { least } => {
-                said(self.store().sketch(*least).await)?;
-                // Every task is still found by what all titles share.
-                for scope in TENANTS {
-                    let search = Some(search("text"));
-                    let filter = Filter { search, ..Filter::default() };
-                    let page = Page { filter, before: None, skip: 0, limit: 1000, now: self.now };
-                    let expected =
-                        said((&self.model as &dyn Store).find(scope, page.clone()).await)?;
-                    same("sketched", &expected, &said(self.store().find(scope, page).await)?)?;
-                }
-                Ok(())
-            }
+            Deed::Sketch { least } => self.sketch(*least).await,
             Deed::Pass { seconds } => {
                 self.now = self.now.plus_seconds(*seconds);
                 Ok(())
@@ -133,6 +121,18 @@ impl Pair {
                 Ok(())
             }
         }
+    }
+
+    /// Every task is still found by what all titles share.
+    async fn sketch(&mut self, least: u32) -> Result<(), String> {
+        said(self.store().sketch(least).await)?;
+        for scope in TENANTS {
+            let filter = Filter { search: Some(search("text")), ..Filter::default() };
+            let page = Page { filter, before: None, skip: 0, limit: 1000, now: self.now };
+            let expected = said((&self.model as &dyn Store).find(scope, page.clone()).await)?;
+            same("sketched", &expected, &said(self.store().find(scope, page).await)?)?;
+        }
+        Ok(())
     }
 
     async fn insert(&mut self, scope: TenantId, births: &[Birth]) -> Result<(), String> {

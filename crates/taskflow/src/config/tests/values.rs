@@ -65,7 +65,7 @@ fn other_database_urls_are_refused_with_a_hint() {
 #[test]
 fn a_pool_has_a_mode_and_a_size() {
     let usual = with("PORT", "0").database;
-    assert_eq!((usual.pool_mode, usual.pool_size), (PoolMode::Session, 8));
+    assert_eq!((usual.pool_mode, usual.pool_size), (PoolMode::Session, 10));
     for (text, mode) in [
         ("session", PoolMode::Session),
         ("transaction", PoolMode::Transaction),
