@@ -147,3 +147,39 @@ async fn a_long_wal_is_copied_and_written_again_from_its_start() {
     assert!(pages() < 100, "{} pages", pages());
     assert_eq!(number(&writer, "SELECT count(*) FROM tasks"), 37);
 }
+
+/// A reader that stays keeps the WAL from starting anew, and nobody from writing; when it is gone, it does.
+#[tokio::test]
+async fn a_reader_that_stays_holds_up_no_write_and_the_wal_only_until_it_goes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tasks.db");
+    let mut writer = writer(&path);
+    let beside = connect::writer(&path).expect("opens");
+    let pages = || keeper::checkpoint(&beside, "NOOP").expect("a number");
+    let reader = connect::reader(&path).expect("opens");
+    reader.execute_batch("BEGIN").expect("begins");
+    let counted = |reader: &rusqlite::Connection| {
+        let sql = "SELECT count(*) FROM tasks";
+        reader.query_row(sql, [], |row| row.get::<_, u32>(0)).expect("counts")
+    };
+    assert_eq!(counted(&reader), 0);
+    let (batcher, mut batches) = batcher::channel();
+    for _ in 0..2 {
+        let megabytes = (0..20).map(|_| insert(1_000_000)).collect();
+        let (next, answers) = batch(writer, megabytes).await;
+        writer = next;
+        assert_eq!(created(&answers), 20, "a reader holds up no write");
+        keeper::keep_short(&beside, &batcher);
+    }
+    assert!(pages() > keeper::CHECKPOINT_PAGES, "{} pages", pages());
+    assert_eq!(counted(&reader), 0, "its view stays");
+    reader.execute_batch("COMMIT").expect("ends");
+    keeper::keep_short(&beside, &batcher);
+    let mut asked = Vec::new();
+    assert!(batches.next(&mut asked).await, "the writer is asked to copy the rest");
+    writer.flush(asked);
+    let (writer, answers) = batch(writer, vec![insert(10)]).await;
+    assert_eq!(created(&answers), 1);
+    assert!(pages() < 100, "{} pages", pages());
+    assert_eq!(number(&writer, "SELECT count(*) FROM tasks"), 41);
+}

@@ -189,3 +189,37 @@ fn resident_kib(pid: u32) -> Option<u64> {
     let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
     line.split_whitespace().nth(1)?.parse().ok()
 }
+
+#[tokio::test]
+async fn a_signal_that_means_nothing_stops_no_server() {
+    let server = Server::start(&[]).await;
+    for signal in [Signal::USR1, Signal::USR2, Signal::PIPE] {
+        server.process.signal(signal);
+        let id = server.create(json!({"title": "After it"})).await;
+        server.until(id, "completed").await;
+    }
+}
+
+/// Whoever reads the answers of a command may go away first (`… | head`).
+#[tokio::test]
+async fn a_reader_that_went_away_is_no_panic() {
+    let server = Server::start(&[]).await;
+    for (arguments, codes) in [
+        (&["health", "--server", &server.url][..], &[0][..]),
+        (&["migrate"], &[0]),
+        (&["seed"], &[0]),
+        (&["openapi"], &[0]),
+        (&["config"], &[0]),
+        (&["task", "--server", &server.url, "list"], &[0]),
+        (&["queue", "--server", &server.url, "list"], &[0]),
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = crate::server::taskflow(server.folder(), &[], arguments);
+        let output = command.stdout(writer).stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let output = output.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!said.contains("panicked"), "{arguments:?}: {said}");
+        assert!(codes.contains(&output.status.code().unwrap_or(-1)), "{arguments:?}: {output:?}");
+    }
+}

@@ -146,3 +146,17 @@ async fn two_servers_may_share_a_file() {
     let id = first.create(serde_json::json!({"title": "Made here, done there"})).await;
     assert_eq!(second.until(id, "completed").await, first.task(id).await);
 }
+
+/// Also for those whom rights do not stop: nobody may create a file there.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_place_where_nobody_may_write_is_named() {
+    let folder = TempDir::new().unwrap();
+    let settings = [("DATABASE_URL", "sqlite:////sys/taskflow.db"), ("PORT", "0")];
+    for command in ["serve", "worker", "migrate", "seed"] {
+        let output = taskflow(folder.path(), &settings, &[command]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{command}: {said}");
+        assert!(said.contains("/sys/taskflow.db") && said.contains("owner and rights"), "{said}");
+    }
+}

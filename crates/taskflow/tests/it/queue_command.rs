@@ -71,7 +71,7 @@ async fn queues_are_read_set_paused_resumed_and_purged() {
     let at = |path: &str| format!("/api/v1/queues{path}");
     let failed = json!({"status": "failed"});
     let expected = [
-        ("GET", at(""), Value::Null),
+        ("GET", at("?limit=1000"), Value::Null),
         ("GET", at("/mail"), Value::Null),
         ("PUT", at("/mail"), settings),
         ("POST", at("/mail/pause"), json!({"reason": "night"})),
