@@ -79,6 +79,17 @@ async fn floor(session: &Session, after: Option<Timestamp>) -> Result<i64, Failu
     rows.first().map_or(Ok(0), |row| get(row, 0))
 }
 
+/// Of so many ids the tasks are looked at one by one, whatever the filter: some milliseconds.
+const NEAR: i64 = 8_192;
+
+async fn newest(session: &Session) -> Result<i64, Failure> {
+    let rows = session.query(NEWEST, &[]).await?;
+    rows.first().map_or(Ok(0), |row| get(row, 0))
+}
+
+/// The newest task.
+pub(crate) const NEWEST: &str = "SELECT id FROM taskflow.tasks ORDER BY id DESC LIMIT 1";
+
 /// How a page is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Walk {
@@ -112,7 +123,11 @@ impl<'a> Ask<'a> {
         let sources = Source::of(filter);
         let source = sources.first().copied().unwrap_or(Source::All);
         let walk = Walk { source, off: codes.off, apart: false };
-        let between = [floor, page.before.map_or(i64::MAX, TaskId::get)];
+        let before = page.before.map_or(i64::MAX, TaskId::get);
+        let between = match filter.search.is_some() || floor > 0 {
+            true => [floor, before.min(newest(session).await?.saturating_add(1))],
+            false => [floor, before],
+        };
         let mut ask = Self { session, tenant, page, between, walk, codes };
         if sources.len() > 1 {
             let mut least = i64::MAX;
@@ -137,11 +152,28 @@ impl<'a> Ask<'a> {
         if let Some(search) = &self.page.filter.search {
             return search::page(self, search).await;
         }
-        let (limit, skip) = (self.page.limit.into(), self.page.skip.into());
-        let ids = self.ids(self.between, [limit, skip]).await?;
+        let limit_skip = [self.page.limit.into(), self.page.skip.into()];
+        let ids = match self.is_near() {
+            true => self.near(limit_skip).await?,
+            false => self.ids(self.between, limit_skip).await?,
+        };
         let full = ids.len() >= self.page.limit as usize;
         let rest = ids.last().copied().filter(|_| full);
         Ok((ids, rest))
+    }
+
+    /// Whether so few ids are left that their tasks are best looked at one by one: a walk of the index of
+    /// lists does not end at its lower bound, for of a comparison of rows only the first column ends one.
+    fn is_near(&self) -> bool {
+        let [floor, before] = self.between;
+        floor > 0 && before.saturating_sub(floor) <= NEAR
+    }
+
+    async fn near(&self, limit_skip: [i64; 2]) -> Result<Vec<TaskId>, Failure> {
+        let Codes { whole, some, off } = &self.codes;
+        let sql = window("id", *off);
+        let what = (sql.as_str(), &self.page.filter);
+        self.walked(what, self.between, limit_skip, [whole, some]).await
     }
 
     /// Whether nothing but a text is asked for.
@@ -170,7 +202,7 @@ impl<'a> Ask<'a> {
     /// The texts of those tasks of the filter whose ids lie between two, looked at one by one.
     pub(crate) async fn window(&self, between: [i64; 2], limit: i64) -> Result<Vec<Row>, Failure> {
         let Codes { whole, some, off } = &self.codes;
-        let sql = window(*off);
+        let sql = window("id, true, title, description", *off);
         let filter = &self.page.filter;
         self.rows((&sql, filter), between, [limit, 0], [whole, some]).await
     }
@@ -279,15 +311,15 @@ fn delayed(what: &str, off: Off, [tenant, now, limit]: [&str; 3], more: &str) ->
     )
 }
 
-/// The texts of a filter's tasks, looked at one by one in the order of their ids.
-pub(crate) fn window(off: Option<Off>) -> String {
+/// What of a filter's tasks, looked at one by one in the order of their ids.
+pub(crate) fn window(what: &str, off: Option<Off>) -> String {
     // Every parameter has to stand somewhere.
     let some = match off {
         Some(_) => format!(" OR {CODE} = ANY($12){}", when(off)),
         None => " OR cardinality($12::int4[]) < 0".to_owned(),
     };
     format!(
-        "SELECT id, true, title, description FROM taskflow.tasks WHERE tenant = $1 AND id < $4 \
+        "SELECT {what} FROM taskflow.tasks WHERE tenant = $1 AND id < $4 \
          AND id > $5 AND ({CODE} = ANY($6){some}) AND {REST} ORDER BY id DESC LIMIT $2 OFFSET $3"
     )
 }

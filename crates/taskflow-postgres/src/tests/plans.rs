@@ -71,7 +71,7 @@ fn lists() -> Vec<Walk> {
     for off in [None, Some(Off::Due), Some(Off::Later)] {
         walks.push(walk(
             "window",
-            lists::window(off),
+            lists::window("id, title", off),
             types,
             values,
             &["tasks_id", "task_tags_pkey"],
@@ -85,6 +85,7 @@ fn lists() -> Vec<Walk> {
         walks.push(walk("few", sql, "int8,int8,int8", "1,30000,10000", &["tasks_delayed"]));
     }
     walks.push(walk("floor", lists::FLOOR, "int8", "5", &["task_births_pkey"]));
+    walks.push(walk("newest", lists::NEWEST, "", "", &["tasks_id"]));
     let between = search::TEXTS_BETWEEN;
     walks.push(walk("texts", between, "int8,int8,int8,int8", "1,10,900,256", &["tasks_id"]));
     walks.push(walk(
