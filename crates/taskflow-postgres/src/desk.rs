@@ -164,6 +164,17 @@ impl<'a> Desk<'a> {
         seats.filter(|(_, seat)| seat.hot.state.status != Status::Pending).map(|(id, _)| id.get())
     }
 
+    /// Those of a queue and of lower priority, which no row tells of yet.
+    pub(crate) fn handed_out_below(&self, queue: &QueueName, priority: i16) -> Vec<i64> {
+        let hot = self.seats.values().flatten().map(|seat| &seat.hot);
+        let handed = hot.filter(|hot| {
+            hot.state.status != Status::Pending
+                && hot.queue == *queue
+                && rows::small(hot.priority.number()) < priority
+        });
+        handed.map(|hot| hot.id.get()).collect()
+    }
+
     /// Whether a task waits no more, as far as this transaction is.
     pub(crate) fn is_handed_out(&self, id: TaskId) -> bool {
         let seat = self.seats.get(&id).and_then(Option::as_ref);

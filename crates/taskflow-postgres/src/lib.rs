@@ -11,6 +11,7 @@ mod connect;
 mod desk;
 mod error;
 mod gates;
+mod guard;
 mod idempotency;
 mod keeper;
 mod keyed;

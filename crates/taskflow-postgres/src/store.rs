@@ -114,11 +114,15 @@ impl Quiet {
 const READ: Duration = Duration::from_secs(17);
 
 /// How many of so many connections write, serve background duties, and read for clients: none is in the
-/// way of the others. The flushers are five and seldom all at work at once: then one waits for another's
+/// way of the others. The flushers are six and seldom all at work at once: then one waits for another's
 /// transaction.
+/// Flushers of work: one claims while another finishes. Measured on two cores with 1, 2, 3 and 4: a stock is
+/// worked off at 22,700, 32,800, 30,000 and 24,400 tasks/s, beside creations the fewer the better.
+const WORKING: usize = 2;
+
 fn shares(size: u32) -> [u32; 3] {
     let duties = if size < 8 { 1 } else { 2 };
-    let writers = size.saturating_sub(duties + 1).clamp(1, 4);
+    let writers = size.saturating_sub(duties + 1).clamp(1, 6);
     [writers, duties, size.saturating_sub(writers + duties).max(1)]
 }
 
@@ -151,7 +155,11 @@ impl PostgresStore {
         let (changes, changing) = batcher::channel();
         spawn(writer::run(Inserts { lanes: Arc::clone(&lanes) }, writers.clone(), inserting));
         spawn(writer::run(Inserts { lanes: Arc::clone(&lanes) }, writers.clone(), binding));
-        spawn(writer::run(Works { lanes: Arc::clone(&lanes) }, writers.clone(), working));
+        let working = Arc::new(tokio::sync::Mutex::new(working));
+        for _ in 0..WORKING {
+            let (room, working) = (Works { lanes: Arc::clone(&lanes) }, Arc::clone(&working));
+            spawn(writer::run_beside(room, writers.clone(), working));
+        }
         let (onces, doing_once) = batcher::channel();
         spawn(writer::run(Onces { lanes: Arc::clone(&lanes) }, writers.clone(), doing_once));
         spawn(writer::run(Changes { lanes: Arc::clone(&lanes) }, writers, changing));

@@ -15,6 +15,7 @@ use tokio_postgres::types::Type;
 
 use crate::desk::Desk;
 use crate::error::Failure;
+use crate::guard::Elders;
 use crate::keyed;
 use crate::lanes::Places;
 use crate::rows::{self, Hot, get, hot_columns, small, task_columns};
@@ -74,6 +75,7 @@ impl Desk<'_> {
         let Some(first) = claims.first() else { return Ok(Handed::default()) };
         let mut places = self.lanes.places(self.tenant, first, self.now, self.told());
         let queues = self.count_leases(&places).await?;
+        let mut elders = Elders::default();
         let mut window = WINDOW;
         // The largest payloads make the first round as heavy as one answer may be a few times over.
         let mut round = ROUND;
@@ -90,7 +92,7 @@ impl Desk<'_> {
             let (many, mut progress, mut refused) = (tasks.len(), false, false);
             let bytes: usize = tasks.iter().map(size).sum();
             for task in tasks {
-                progress |= self.guard(&task, &places, &keys, &mut hands).await?;
+                progress |= self.guard(&task, (&places, &keys), &mut elders, &mut hands).await?;
                 let Some(hand) = hands.iter_mut().find(|hand| hand.wants() > 0) else { break };
                 let lets = self.lets_through(&task);
                 refused |= !lets;
@@ -175,40 +177,18 @@ impl Desk<'_> {
         gate.is_none_or(|gate| gate.barred(self.now).is_none())
     }
 
-    fn lets_through(&self, task: &Task) -> bool {
+    pub(crate) fn lets_through(&self, task: &Task) -> bool {
         self.gates.get(self.tenant, &task.queue).is_none_or(|gate| {
             gate.barred(self.now).or(gate.barred_key(task.concurrency_key.as_deref())).is_none()
         })
     }
 
-    /// Hands out the oldest ready task of a task's queue when it is its turn.
-    async fn guard(
-        &mut self,
-        task: &Task,
-        places: &Places,
-        keys: &FullKeys,
-        hands: &mut [Hand<'_>],
-    ) -> Result<bool, Failure> {
-        let mut progress = false;
-        let mut passed = Vec::new();
-        while self.lets_through(task)
-            && !self.is_handed_out(task.id)
-            && self.gates.is_guard_turn(&self.lanes.gates, self.tenant, &task.queue)
-        {
-            let Some(hand) = hands.iter_mut().find(|hand| hand.wants() > 0) else { break };
-            let handed: Vec<i64> = self.handed_out().chain(passed.iter().copied()).collect();
-            let oldest = oldest(self, places, task.queue.as_str(), keys, &handed).await?;
-            let Some(oldest) = oldest else { break };
-            passed.push(oldest.id.get());
-            if self.lets_through(&oldest) {
-                progress |= self.hand_out(oldest, hand).await?;
-            }
-        }
-        Ok(progress)
-    }
-
     /// Hands one locked task out, or ends it when it may not start any more.
-    async fn hand_out(&mut self, mut task: Task, hand: &mut Hand<'_>) -> Result<bool, Failure> {
+    pub(crate) async fn hand_out(
+        &mut self,
+        mut task: Task,
+        hand: &mut Hand<'_>,
+    ) -> Result<bool, Failure> {
         let hot = Hot::of(self.tenant, &task);
         self.sit(hot.clone());
         let Some(&token) = hand.tokens.as_slice().first() else { return Ok(false) };
@@ -271,7 +251,7 @@ impl Desk<'_> {
 }
 
 /// What one claim has got so far.
-struct Hand<'a> {
+pub(crate) struct Hand<'a> {
     claim: &'a Claim,
     tokens: std::slice::Iter<'a, LeaseToken>,
     claimed: Vec<Claimed>,
@@ -286,7 +266,7 @@ impl<'a> Hand<'a> {
 
     /// How many tasks it still takes: none when the answer is as large as one request may be, or so
     /// many tasks were ended on the way that the neighbours in this transaction would wait.
-    fn wants(&self) -> usize {
+    pub(crate) fn wants(&self) -> usize {
         let full = self.bytes >= CLAIM_BYTES_MAX || self.ended >= SWEEP_MAX;
         if full { 0 } else { self.tokens.len() }
     }
@@ -346,59 +326,6 @@ pub(crate) static CLAIM: LazyLock<String> = LazyLock::new(|| {
         full.join(" OR ")
     )
 });
-
-/// Locks the oldest ready task of some lanes whatever its priority.
-pub(crate) static OLDEST: LazyLock<String> = LazyLock::new(|| {
-    let lane = |priority: usize| {
-        format!(
-            "SELECT w.id, w.run_at FROM unnest($2::text[], $3::text[], ${}::int8[]) \
-             AS l(queue, kind, floor) CROSS JOIN LATERAL (SELECT id, run_at FROM taskflow.tasks \
-             WHERE tenant = $1 AND queue = l.queue AND kind = l.kind AND priority = {priority} \
-             AND status = 0 AND blocked_by = 0 AND run_at <= $4 AND run_at >= l.floor \
-             ORDER BY run_at, id LIMIT $5) AS w",
-            6 + priority
-        )
-    };
-    let lanes: Vec<String> = (0..4).map(lane).collect();
-    format!(
-        "WITH w AS MATERIALIZED ({}) SELECT {} FROM taskflow.tasks \
-         WHERE id = ANY(ARRAY(SELECT id FROM w ORDER BY run_at, id LIMIT $5)) AND status + 0 = 0 \
-         AND blocked_by = 0 AND run_at <= $4 AND id <> ALL($10::int8[]) \
-         ORDER BY run_at, id LIMIT 1 FOR UPDATE SKIP LOCKED",
-        lanes.join(" UNION ALL "),
-        task_columns!()
-    )
-});
-
-async fn oldest(
-    desk: &Desk<'_>,
-    places: &Places,
-    queue: &str,
-    keys: &FullKeys,
-    handed: &[i64],
-) -> Result<Option<Task>, Failure> {
-    let mut own = places.clone();
-    own.keep(|of| of == queue);
-    if keys.0.iter().any(|full| full == queue) {
-        let all = keyed::candidates(desk, &own, keys, 1, Some(handed)).await?;
-        return Ok(all.into_iter().min_by_key(|task| (task.state.run_at, task.id)));
-    }
-    let window = 16 + i64::try_from(handed.len()).unwrap_or(i64::MAX / 2);
-    let params: [Param<'_>; 10] = [
-        (&desk.tenant.0, Type::INT8),
-        (&own.queue, Type::TEXT_ARRAY),
-        (&own.kind, Type::TEXT_ARRAY),
-        (&desk.now.micros(), Type::INT8),
-        (&window, Type::INT8),
-        (&own.floors[0], Type::INT8_ARRAY),
-        (&own.floors[1], Type::INT8_ARRAY),
-        (&own.floors[2], Type::INT8_ARRAY),
-        (&own.floors[3], Type::INT8_ARRAY),
-        (&handed, Type::INT8_ARRAY),
-    ];
-    let rows = desk.session.query(&OLDEST, &params).await?;
-    rows.first().map(rows::task).transpose()
-}
 
 /// What a look for work found.
 pub(crate) struct Found {

@@ -1,11 +1,13 @@
 //! Writes: whatever waits is one transaction, tried again when that can help, answered when its commit
 //! is on disk. One flusher a room; what a transaction does is in the rooms.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use taskflow_store::StoreError;
 use taskflow_store::batcher::{Batches, Waiting};
+use tokio::sync::Mutex;
 
 use crate::connect::Pool;
 use crate::error::{Failure, chain};
@@ -35,9 +37,22 @@ pub(crate) trait Room: Send + Sync + 'static {
 }
 
 /// Runs until every caller's end is gone.
-pub(crate) async fn run<R: Room>(room: R, pool: Pool, mut batches: Batches<R::Order, R::Answer>) {
+pub(crate) async fn run<R: Room>(room: R, pool: Pool, batches: Batches<R::Order, R::Answer>) {
+    run_beside(room, pool, Arc::new(Mutex::new(batches))).await;
+}
+
+/// The same beside others of the same room: whoever is free takes all that waits.
+pub(crate) async fn run_beside<R: Room>(
+    room: R,
+    pool: Pool,
+    batches: Arc<Mutex<Batches<R::Order, R::Answer>>>,
+) {
     let mut batch: Vec<Waiting<R::Order, R::Answer>> = Vec::new();
-    while batches.next(&mut batch).await {
+    loop {
+        let more = batches.lock().await.next(&mut batch).await;
+        if !more {
+            break;
+        }
         let (orders, replies): (Vec<_>, Vec<_>) = batch.drain(..).map(Waiting::split).unzip();
         for (reply, answer) in replies.into_iter().zip(flush(&room, &pool, &orders).await) {
             reply.send(answer);

@@ -210,7 +210,7 @@ fn insert_row(connection: &Connection, tenant: TenantId, task: &Task) -> Result<
     let (s, t) = (&task.state, &task.terms);
     connection
         .prepare_cached(
-            "INSERT INTO tasks(id, tenant, status, priority, queue, kind, run_at, retrying, \
+            "INSERT OR FAIL INTO tasks(id, tenant, status, priority, queue, kind, run_at, retrying, \
              blocked_by, attempt, uncounted, max_attempts, lease_seconds, timeout_seconds, \
              deadline_at, expires_at, retry, created_at, updated_at, version, unique_key, \
              concurrency_key, depends_on, tags, metadata, title, description, payload) \

@@ -11,8 +11,8 @@ use super::url;
 use crate::lists::{self, Walk as ListWalk};
 use crate::options::{Options, PoolMode};
 use crate::{
-    columns, connect, desk, gates, idempotency, keyed, lanes, migrate, queues, retention, search,
-    tasks, work, workers,
+    columns, connect, desk, gates, guard, idempotency, keyed, lanes, migrate, queues, retention,
+    search, tasks, work, workers,
 };
 
 /// A statement, the types of its parameters, values for them, and the indexes it may walk.
@@ -120,10 +120,10 @@ fn limited_walks() -> Vec<Walk> {
             &["tasks_keyed", "tasks_ready", "tasks_id"],
         ),
         walk(
-            "oldest",
-            work::OLDEST.as_str(),
-            "int8,text[],text[],int8,int8,int8[],int8[],int8[],int8[],int8[]",
-            "1,'{q}','{k}',5,16,'{1}','{1}','{1}','{1}','{7}'",
+            "elder",
+            guard::ELDER.as_str(),
+            "int8,text[],text[],int8,int8,int8,int8[],int8[],int8[],int8[],int2,int8[]",
+            "1,'{q}','{k}',5,8,16,'{1}','{1}','{1}','{1}',3,'{7}'",
             &["tasks_ready", "tasks_id"],
         ),
         walk("waiting", queues::WAITING, "int8,text", "1,'q'", &["lanes_key", "tasks_ready"]),

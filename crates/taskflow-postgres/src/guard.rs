@@ -1,0 +1,177 @@
+//! The guard against starvation: every so often a queue's next start is that of its oldest task, whatever
+//! its priority. When that is, is `core::gate`'s rule; the other starts are in `work.rs`.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::LazyLock;
+
+use taskflow_core::{QueueName, Task};
+use tokio_postgres::types::Type;
+
+use crate::desk::Desk;
+use crate::error::Failure;
+use crate::keyed;
+use crate::lanes::Places;
+use crate::rows::{self, small, task_columns};
+use crate::session::Param;
+use crate::work::{FullKeys, Hand};
+
+/// How many tasks one look fetches: what a claim of a hundred takes by turn, and one more.
+const ELDERS: usize = 8;
+
+/// How many more are looked at than are wanted: another node may hold the first ones.
+const WINDOW: i64 = 2;
+
+/// The oldest tasks of lower priorities in queues that had their turn in this claim, locked.
+///
+/// Of the priority at hand the tasks come oldest first anyway, so only a lower one can hold an older task;
+/// most queues use one priority, and then a single look says that there is none.
+#[derive(Debug, Default)]
+pub(crate) struct Elders(HashMap<QueueName, Line>);
+
+#[derive(Debug)]
+struct Line {
+    /// Below this one they were looked for.
+    priority: i16,
+    tasks: VecDeque<Task>,
+    /// There may be more behind them.
+    more: bool,
+}
+
+impl Desk<'_> {
+    /// Hands out the oldest ready task of a task's queue when it is its turn.
+    pub(crate) async fn guard(
+        &mut self,
+        task: &Task,
+        (places, keys): (&Places, &FullKeys),
+        elders: &mut Elders,
+        hands: &mut [Hand<'_>],
+    ) -> Result<bool, Failure> {
+        let mut progress = false;
+        let mut passed = Vec::new();
+        while self.lets_through(task)
+            && !self.is_handed_out(task.id)
+            && self.gates.is_guard_turn(&self.lanes.gates, self.tenant, &task.queue)
+        {
+            let Some(hand) = hands.iter_mut().find(|hand| hand.wants() > 0) else { break };
+            let oldest = match keys.0.iter().any(|full| full == task.queue.as_str()) {
+                true => self.oldest_of_open_keys(task, (places, keys), &passed).await?,
+                false => self.elder(task, places, elders).await?,
+            };
+            let Some(oldest) = oldest else { break };
+            passed.push(oldest.id.get());
+            if self.lets_through(&oldest) {
+                progress |= self.hand_out(oldest, hand).await?;
+            }
+        }
+        Ok(progress)
+    }
+
+    /// The oldest waiting task of lower priority in a task's queue when it is older than that task.
+    async fn elder(
+        &mut self,
+        task: &Task,
+        places: &Places,
+        elders: &mut Elders,
+    ) -> Result<Option<Task>, Failure> {
+        let priority = small(task.priority.number());
+        loop {
+            let line = elders.0.get_mut(&task.queue).filter(|line| line.priority == priority);
+            let Some(line) = line else {
+                let line = self.line(&task.queue, priority, places).await?;
+                elders.0.insert(task.queue.clone(), line);
+                continue;
+            };
+            match line.tasks.front() {
+                Some(elder) if place(elder) > place(task) => return Ok(None),
+                Some(_) => {}
+                None if line.more => {
+                    *line = self.line(&task.queue, priority, places).await?;
+                    continue;
+                }
+                None => return Ok(None),
+            }
+            let elder = line.tasks.pop_front().filter(|elder| !self.is_handed_out(elder.id));
+            if elder.is_some() {
+                return Ok(elder);
+            }
+        }
+    }
+
+    async fn line(
+        &mut self,
+        queue: &QueueName,
+        priority: i16,
+        places: &Places,
+    ) -> Result<Line, Failure> {
+        if priority == 0 {
+            return Ok(Line { priority, tasks: VecDeque::new(), more: false });
+        }
+        let handed = self.handed_out_below(queue, priority);
+        let mut own = places.clone();
+        own.keep(|of| of == queue.as_str());
+        let wanted = i64::try_from(ELDERS).unwrap_or(i64::MAX);
+        let window = wanted * WINDOW + i64::try_from(handed.len()).unwrap_or(i64::MAX / 2);
+        let params: [Param<'_>; 12] = [
+            (&self.tenant.0, Type::INT8),
+            (&own.queue, Type::TEXT_ARRAY),
+            (&own.kind, Type::TEXT_ARRAY),
+            (&self.now.micros(), Type::INT8),
+            (&wanted, Type::INT8),
+            (&window, Type::INT8),
+            (&own.floors[0], Type::INT8_ARRAY),
+            (&own.floors[1], Type::INT8_ARRAY),
+            (&own.floors[2], Type::INT8_ARRAY),
+            (&own.floors[3], Type::INT8_ARRAY),
+            (&priority, Type::INT2),
+            (&handed, Type::INT8_ARRAY),
+        ];
+        let rows = self.session.query(&ELDER, &params).await?;
+        let tasks: VecDeque<Task> = rows.iter().map(rows::task).collect::<Result<_, _>>()?;
+        let more = tasks.len() >= ELDERS;
+        Ok(Line { priority, tasks, more })
+    }
+
+    /// The oldest ready task of a queue of which some concurrency keys are full.
+    async fn oldest_of_open_keys(
+        &self,
+        task: &Task,
+        (places, keys): (&Places, &FullKeys),
+        passed: &[i64],
+    ) -> Result<Option<Task>, Failure> {
+        let mut own = places.clone();
+        own.keep(|of| of == task.queue.as_str());
+        let handed: Vec<i64> = self.handed_out().chain(passed.iter().copied()).collect();
+        let all = keyed::candidates(self, &own, keys, 1, Some(&handed)).await?;
+        let oldest = all.into_iter().min_by_key(place);
+        // The task at hand comes next by itself.
+        Ok(oldest.filter(|oldest| place(oldest) < place(task)))
+    }
+}
+
+/// Where a task stands among those of a queue, whatever their priorities.
+fn place(task: &Task) -> (taskflow_core::Timestamp, taskflow_core::TaskId) {
+    (task.state.run_at, task.id)
+}
+
+/// Locks the oldest ready tasks of some lanes below a priority.
+pub(crate) static ELDER: LazyLock<String> = LazyLock::new(|| {
+    let lane = |priority: usize| {
+        format!(
+            "SELECT w.id, w.run_at FROM unnest($2::text[], $3::text[], ${}::int8[]) \
+             AS l(queue, kind, floor) CROSS JOIN LATERAL (SELECT id, run_at FROM taskflow.tasks \
+             WHERE tenant = $1 AND queue = l.queue AND kind = l.kind AND priority = {priority} \
+             AND status = 0 AND blocked_by = 0 AND run_at <= $4 AND run_at >= l.floor \
+             ORDER BY run_at, id LIMIT CASE WHEN {priority} < $11::int2 THEN $6 ELSE 0 END) AS w",
+            7 + priority
+        )
+    };
+    let lanes: Vec<String> = (0..4).map(lane).collect();
+    format!(
+        "WITH w AS MATERIALIZED ({}) SELECT {} FROM taskflow.tasks \
+         WHERE id = ANY(ARRAY(SELECT id FROM w ORDER BY run_at, id LIMIT $6)) AND status + 0 = 0 \
+         AND blocked_by = 0 AND run_at <= $4 AND id <> ALL($12::int8[]) \
+         ORDER BY run_at, id LIMIT $5 FOR UPDATE SKIP LOCKED",
+        lanes.join(" UNION ALL "),
+        task_columns!()
+    )
+});
