@@ -2,8 +2,8 @@
 //! of them a filter wants is in the store's `lists.rs`. It changes nothing.
 
 use taskflow_core::limits::PAGE_BYTES_MAX;
-use taskflow_core::{Kind, QueueName, Status, Task, TaskId, TenantId, Timestamp};
-use taskflow_store::lists::{CODE, COMPARED, Codes, Off, SORTED_MAX, Source};
+use taskflow_core::{Kind, Priority, QueueName, Status, Task, TaskId, TenantId, Timestamp};
+use taskflow_store::lists::{CODE, COMPARED, Codes, Gap, Lane, Merge, Off, SORTED_MAX, Source};
 use taskflow_store::{Filter, Found, Page, Paged};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -90,16 +90,6 @@ async fn newest(session: &Session) -> Result<i64, Failure> {
 /// The newest task.
 pub(crate) const NEWEST: &str = "SELECT id FROM taskflow.tasks ORDER BY id DESC LIMIT 1";
 
-/// How a page is found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Walk {
-    pub(crate) source: Source,
-    /// What of the tasks that were put off is wanted.
-    pub(crate) off: Option<Off>,
-    /// Whether those are read by `run_at`, apart from the others.
-    pub(crate) apart: bool,
-}
-
 /// A question to the database about a page.
 pub(crate) struct Ask<'a> {
     pub(crate) session: &'a Session,
@@ -107,8 +97,12 @@ pub(crate) struct Ask<'a> {
     pub(crate) page: &'a Page,
     /// The ids that the page may have lie between these.
     pub(crate) between: [i64; 2],
-    walk: Walk,
+    source: Source,
     codes: Codes,
+    /// Whether tasks that were put off are read by `run_at`, apart from the others.
+    apart: bool,
+    /// The lanes that fit.
+    lanes: Vec<Lane>,
 }
 
 impl<'a> Ask<'a> {
@@ -122,27 +116,33 @@ impl<'a> Ask<'a> {
         let codes = Codes::of(filter);
         let sources = Source::of(filter);
         let source = sources.first().copied().unwrap_or(Source::All);
-        let walk = Walk { source, off: codes.off, apart: false };
         let before = page.before.map_or(i64::MAX, TaskId::get);
         let between = match filter.search.is_some() || floor > 0 {
             true => [floor, before.min(newest(session).await?.saturating_add(1))],
             false => [floor, before],
         };
-        let mut ask = Self { session, tenant, page, between, walk, codes };
+        let lanes = match sources.contains(&Source::Lanes) {
+            true => lanes(session, tenant, filter, &codes.all()).await?,
+            false => Vec::new(),
+        };
+        let mut ask = Self { session, tenant, page, between, source, codes, apart: false, lanes };
         if sources.len() > 1 {
-            let mut least = i64::MAX;
             // Where the five hundredth entry from here on is the oldest, entries are the rarest.
-            for source in sources {
-                let far = ask.far(source).await?;
-                if far < least {
-                    (least, ask.walk.source) = (far, source);
-                }
+            let alone = Filter { tag: filter.tag.clone(), ..Filter::default() };
+            let tagged = ask.walked((TAGGED, &alone), between, FAR, [&[], &[]]).await?;
+            let nothing = Filter::default();
+            let lanes: Vec<&Lane> = ask.lanes.iter().collect();
+            let range = range(None);
+            let listed = ask.merged(&lanes, Vec::new(), (&range, &nothing), between, FAR).await?;
+            let far = |ids: Vec<TaskId>| ids.first().map_or(0, |id| id.get());
+            if far(tagged) < far(listed) {
+                ask.source = Source::Tag;
             }
         }
         if let Some(off) = ask.codes.off
-            && ask.walk.source != Source::Tag
+            && ask.source != Source::Tag
         {
-            ask.walk.apart = ask.few(off).await?;
+            ask.apart = ask.few(off).await?;
         }
         Ok(ask)
     }
@@ -187,16 +187,101 @@ impl<'a> Ask<'a> {
         between: [i64; 2],
         limit_skip: [i64; 2],
     ) -> Result<Vec<TaskId>, Failure> {
-        let Codes { whole, some, .. } = &self.codes;
-        if whole.is_empty() && some.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (listed, apart) = match self.walk.apart {
-            true => (whole.clone(), some.clone()),
-            false => (self.codes.all(), Vec::new()),
-        };
+        let Codes { whole, some, off } = &self.codes;
         let filter = &self.page.filter;
-        self.walked((&self.walk.sql(), filter), between, limit_skip, [&listed, &apart]).await
+        match self.source {
+            Source::All => self.walked((&all(), filter), between, limit_skip, [&[], &[]]).await,
+            Source::Tag => {
+                let sql = tagged(*off);
+                self.walked((&sql, filter), between, limit_skip, [&self.codes.all(), &[]]).await
+            }
+            Source::Lanes => {
+                let apart = match off.filter(|_| self.apart) {
+                    Some(off) => {
+                        let most = [limit_skip[0].saturating_add(limit_skip[1]), 0];
+                        let sql = put_off(off);
+                        self.walked((&sql, filter), between, most, [&[], some]).await?
+                    }
+                    None => Vec::new(),
+                };
+                let fits = |lane: &&Lane| !self.apart || whole.contains(&lane.code);
+                let lanes: Vec<&Lane> = self.lanes.iter().filter(fits).collect();
+                let range = range(off.filter(|_| !self.apart));
+                self.merged(&lanes, apart, (&range, filter), between, limit_skip).await
+            }
+        }
+    }
+
+    /// The ids of some lanes, and those that are `known` already, in one order.
+    async fn merged(
+        &self,
+        lanes: &[&Lane],
+        known: Vec<TaskId>,
+        (range, filter): (&str, &Filter),
+        [floor, before]: [i64; 2],
+        [limit, skip]: [i64; 2],
+    ) -> Result<Vec<TaskId>, Failure> {
+        let size = |number: i64| usize::try_from(number).unwrap_or(0);
+        let (limit, mut skip) = (size(limit), size(skip));
+        let mut merge = Merge::new(lanes.len(), before, limit + skip);
+        merge.add(known.into_iter().map(TaskId::get).collect());
+        let mut ids = Vec::new();
+        while ids.len() < limit {
+            if let Some(id) = merge.next_id() {
+                match skip {
+                    0 => ids.extend(TaskId::new(id)),
+                    _ => skip -= 1,
+                }
+                continue;
+            }
+            let gaps = merge.gaps();
+            if gaps.is_empty() {
+                break;
+            }
+            self.fill(&mut merge, gaps, lanes, (range, filter), floor).await?;
+        }
+        Ok(ids)
+    }
+
+    /// Reads lanes on, all of them in one statement.
+    async fn fill(
+        &self,
+        merge: &mut Merge,
+        gaps: Vec<Gap>,
+        lanes: &[&Lane],
+        (range, filter): (&str, &Filter),
+        floor: i64,
+    ) -> Result<(), Failure> {
+        let of = |gap: &Gap| lanes[gap.line];
+        let queues: Vec<&str> = gaps.iter().map(|gap| of(gap).queue.as_str()).collect();
+        let kinds: Vec<&str> = gaps.iter().map(|gap| of(gap).kind.as_str()).collect();
+        let codes: Vec<i32> = gaps.iter().map(|gap| of(gap).code).collect();
+        let before: Vec<i64> = gaps.iter().map(|gap| gap.before).collect();
+        let limits: Vec<i64> = gaps.iter().map(|gap| gap.limit.into()).collect();
+        let params: [Param<'_>; 10] = [
+            (&self.tenant.0, Type::INT8),
+            (&queues, Type::TEXT_ARRAY),
+            (&kinds, Type::TEXT_ARRAY),
+            (&codes, Type::INT4_ARRAY),
+            (&before, Type::INT8_ARRAY),
+            (&limits, Type::INT8_ARRAY),
+            (&floor, Type::INT8),
+            (&filter.tag, Type::TEXT),
+            (&filter.created_after.map(Timestamp::micros), Type::INT8),
+            (&self.page.now.micros(), Type::INT8),
+        ];
+        let mut read: Vec<Vec<i64>> = gaps.iter().map(|_| Vec::new()).collect();
+        for row in self.session.query(range, &params).await? {
+            let place = usize::try_from(get::<i64>(&row, 0)?).unwrap_or(0);
+            if let Some(ids) = place.checked_sub(1).and_then(|place| read.get_mut(place)) {
+                ids.push(get(&row, 1)?);
+            }
+        }
+        for (gap, mut ids) in gaps.into_iter().zip(read) {
+            ids.sort_unstable_by(|a, b| b.cmp(a));
+            merge.give(gap, ids);
+        }
+        Ok(())
     }
 
     /// The texts of those tasks of the filter whose ids lie between two, looked at one by one.
@@ -205,25 +290,6 @@ impl<'a> Ask<'a> {
         let sql = window("id, true, title, description", *off);
         let filter = &self.page.filter;
         self.rows((&sql, filter), between, [limit, 0], [whole, some]).await
-    }
-
-    /// The id of the entry of an index that a walk would come to after some others; 0 when there are not
-    /// so many.
-    async fn far(&self, source: Source) -> Result<i64, Failure> {
-        let filter = &self.page.filter;
-        let alone = Filter {
-            queue: filter.queue.clone().filter(|_| source == Source::Queue),
-            kind: filter.kind.clone().filter(|_| source == Source::Kind),
-            tag: filter.tag.clone().filter(|_| source == Source::Tag),
-            ..Filter::default()
-        };
-        let (walk, codes) = match source {
-            Source::Tag => (TAGGED.to_owned(), Vec::new()),
-            _ => (Walk { source, off: None, apart: false }.sql(), self.codes.all()),
-        };
-        let limit_skip = [1, COMPARED.into()];
-        let found = self.walked((&walk, &alone), self.between, limit_skip, [&codes, &[]]).await?;
-        Ok(found.first().map_or(0, |id| id.get()))
     }
 
     /// Whether so few tasks that were put off fit that they can be sorted.
@@ -272,6 +338,41 @@ impl<'a> Ask<'a> {
         ];
         Ok(self.session.query(sql, &params).await?)
     }
+}
+
+/// One entry, after some others.
+const FAR: [i64; 2] = [1, COMPARED as i64];
+
+/// Where tasks of a queue and a kind, or of all, are counted now.
+pub(crate) const LANES: &str = "SELECT queue, kind, status, priority FROM (\
+     SELECT queue, kind, status, priority, n FROM taskflow.task_counts WHERE tenant = $1 \
+     UNION ALL SELECT queue, kind, status, priority, n FROM taskflow.task_count_deltas \
+     WHERE tenant = $1) AS kept \
+     WHERE ($2::text IS NULL OR queue = $2) AND ($3::text IS NULL OR kind = $3) \
+     GROUP BY queue, kind, status, priority HAVING sum(n) > 0";
+
+/// The lanes with numbers among `codes` where any task of a filter may stand.
+async fn lanes(
+    session: &Session,
+    tenant: TenantId,
+    filter: &Filter,
+    codes: &[i32],
+) -> Result<Vec<Lane>, Failure> {
+    let params: [Param<'_>; 3] = [
+        (&tenant.0, Type::INT8),
+        (&filter.queue.as_ref().map(QueueName::as_str), Type::TEXT),
+        (&filter.kind.as_ref().map(Kind::as_str), Type::TEXT),
+    ];
+    let mut lanes = Vec::new();
+    for row in session.query(LANES, &params).await? {
+        let (status, priority): (i16, i16) = (get(&row, 2)?, get(&row, 3)?);
+        let status = Status::from_number(status.into()).ok_or_else(|| rows::bad("not a status"))?;
+        let priority =
+            Priority::from_number(priority.into()).ok_or_else(|| rows::bad("not a priority"))?;
+        let of = (&rows::queue(&row, 0)?, &rows::kind(&row, 1)?);
+        lanes.extend(Lane::among(codes, of, (status, priority)));
+    }
+    Ok(lanes)
 }
 
 /// What an index does not know is looked up in the row. In words that no index can be used for, so that
@@ -330,54 +431,55 @@ pub(crate) fn few_sql(off: Off) -> String {
     format!("SELECT count(*) FROM ({delayed}) AS counted")
 }
 
-impl Walk {
-    /// The ids of a page: the newest of one index range per number, merged. Each range is walked no further
-    /// than the page can reach. It compares rows and orders by the key: only the index of lists gives
-    /// that order, and begins there.
-    pub(crate) fn sql(&self) -> String {
-        let Self { source, off, apart } = *self;
-        let when = if apart { "" } else { when(off) };
-        let key = match source {
-            Source::All => {
-                return format!(
-                    "SELECT id FROM taskflow.tasks WHERE tenant = $1 AND id < $4 AND id > $5 AND {REST} \
-                     ORDER BY id DESC LIMIT $2 OFFSET $3"
-                );
-            }
-            Source::Tag => {
-                return format!(
-                    "SELECT task FROM taskflow.task_tags AS tagged WHERE tenant = $1 AND tag = $9 \
-                     AND task < $4 AND task > $5 AND (SELECT true FROM taskflow.tasks \
-                     WHERE id = tagged.task AND {CODE} = ANY($6) AND {REST}{when}) \
-                     ORDER BY task DESC LIMIT $2 OFFSET $3"
-                );
-            }
-            Source::Listed => ["tenant * 32", "$1 * 32"],
-            Source::Queue => {
-                ["(hashtextextended(queue, tenant) & -32)", "(hashtextextended($7, $1) & -32)"]
-            }
-            Source::Kind => {
-                ["(hashtextextended(kind, tenant) & -32)", "(hashtextextended($8, $1) & -32)"]
-            }
-        };
-        let [key, wanted] = [format!("{} + {CODE}", key[0]), format!("{} + code", key[1])];
-        let range = format!(
-            "SELECT l.id FROM unnest($6::int4[]) AS wanted(code) CROSS JOIN LATERAL \
-             (SELECT id FROM taskflow.tasks WHERE ({key}, id) > ({wanted}, $5) \
-             AND ({key}, id) < ({wanted}, $4) AND tenant + 0 = $1 AND {REST}{when} \
-             ORDER BY {key} DESC, id DESC LIMIT $2 + $3) AS l"
-        );
-        let (with, arms) = match off.filter(|_| apart) {
-            Some(off) => {
-                let more =
-                    format!(" AND id + 0 < $4 AND id + 0 > $5 AND {CODE} = ANY($12) AND {REST}");
-                let limit = (SORTED_MAX + 1).to_string();
-                let delayed = delayed("id", off, ["$1", "$11", &limit], &more);
-                let with = format!("WITH apart AS MATERIALIZED ({delayed}) ");
-                (with, format!("{range} UNION ALL SELECT id FROM apart"))
-            }
-            None => (String::new(), range),
-        };
-        format!("{with}SELECT id FROM ({arms}) AS listed ORDER BY id DESC LIMIT $2 OFFSET $3")
-    }
+/// The ids of all tasks of a tenant.
+pub(crate) fn all() -> String {
+    format!(
+        "SELECT id FROM taskflow.tasks WHERE tenant = $1 AND id < $4 AND id > $5 AND {REST} \
+         ORDER BY id DESC LIMIT $2 OFFSET $3"
+    )
 }
+
+/// The ids of the tasks of a tag, looked at one by one.
+pub(crate) fn tagged(off: Option<Off>) -> String {
+    let when = when(off);
+    format!(
+        "SELECT task FROM taskflow.task_tags AS tagged WHERE tenant = $1 AND tag = $9 \
+         AND task < $4 AND task > $5 AND (SELECT true FROM taskflow.tasks \
+         WHERE id = tagged.task AND {CODE} = ANY($6) AND {REST}{when}) \
+         ORDER BY task DESC LIMIT $2 OFFSET $3"
+    )
+}
+
+/// The ids of tasks that were put off.
+pub(crate) fn put_off(off: Off) -> String {
+    let more = format!(" AND id + 0 < $4 AND id + 0 > $5 AND {CODE} = ANY($12) AND {REST}");
+    let limit = (SORTED_MAX + 1).to_string();
+    let delayed = delayed("id", off, ["$1", "$11", &limit], &more);
+    format!(
+        "WITH apart AS MATERIALIZED ({delayed}) SELECT id FROM apart ORDER BY id DESC LIMIT $2 OFFSET $3"
+    )
+}
+
+/// What the index of lists is by.
+const KEY: &str = "(hashtextextended(kind, hashtextextended(queue, tenant)) & -32)";
+
+/// The next ids of some lanes, each below its own and above `$7`. It compares rows and orders by the key:
+/// only the index of lists gives that order, and a walk begins there.
+pub(crate) fn range(off: Option<Off>) -> String {
+    let when = when(off).replace("$11", "$10");
+    let key = format!("{KEY} + {CODE}");
+    let wanted = "(hashtextextended(w.kind, hashtextextended(w.queue, $1)) & -32) + w.code";
+    format!(
+        "SELECT w.place, l.id FROM unnest($2::text[], $3::text[], $4::int4[], $5::int8[], $6::int8[]) \
+         WITH ORDINALITY AS w(queue, kind, code, before, many, place) CROSS JOIN LATERAL \
+         (SELECT id FROM taskflow.tasks WHERE ({key}, id) > ({wanted}, $7) \
+         AND ({key}, id) < ({wanted}, w.before) AND tenant + 0 = $1 AND queue || '' = w.queue \
+         AND kind || '' = w.kind AND {LOOKED_UP}{when} \
+         ORDER BY {key} DESC, id DESC LIMIT w.many) AS l"
+    )
+}
+
+/// What a lane does not know of a filter.
+const LOOKED_UP: &str = "($8::text IS NULL OR (SELECT true FROM taskflow.task_tags AS g \
+     WHERE g.tenant = $1 AND g.tag = $8 AND g.task = tasks.id)) \
+     AND ($9::int8 IS NULL OR created_at > $9)";

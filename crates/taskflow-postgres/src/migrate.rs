@@ -16,6 +16,7 @@ const STEPS: &[(&str, &str)] = &[
     ("V6__idempotency", include_str!("../migrations/0006_idempotency.sql")),
     ("V7__stats", include_str!("../migrations/0007_stats.sql")),
     ("V8__search", include_str!("../migrations/0008_search.sql")),
+    ("V9__lanes", include_str!("../migrations/0009_lanes.sql")),
 ];
 
 /// The newest schema that this program knows.

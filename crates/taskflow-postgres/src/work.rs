@@ -289,41 +289,40 @@ const ROUND: usize = 128;
 
 /// Locks the next tasks of all lanes, priority by priority, passing over what another node holds.
 ///
-/// Each priority is two steps: the walk of each lane's index from its floor on, merged; then the rows
-/// themselves, locked in order with a second look at whether they still wait (`status + 0` keeps the
-/// planner from walking all waiting tasks by another index when its statistics are old). Every row
-/// tells too whether any walk ended by its limit; without a task there is one row of that alone.
+/// First the walks of each lane's index from its floor on, merged: ids alone, and of lower priorities only
+/// when there are too few above. Then the rows themselves one by one, until there are enough, with a second
+/// look at whether they still wait (`status + 0` keeps the planner from walking all waiting tasks by another
+/// index when its statistics are old). Every row tells too whether any walk ended by its limit; without a
+/// task there is one row of that alone.
 pub(crate) static CLAIM: LazyLock<String> = LazyLock::new(|| {
     let columns = task_columns!();
     let mut with = Vec::new();
-    let mut taken = String::from("0");
+    let mut above = String::from("0");
     let descending = || Priority::ALL.into_iter().rev().map(Priority::number);
     for priority in descending() {
         let floors = 7 + priority;
+        let limit = format!("LIMIT CASE WHEN {above} < $6 THEN $6 ELSE 0 END");
         with.push(format!(
             "w{priority} AS MATERIALIZED (\
-             SELECT w.id, w.run_at FROM unnest($2::text[], $3::text[], ${floors}::int8[]) \
+             SELECT w.id FROM unnest($2::text[], $3::text[], ${floors}::int8[]) \
              AS l(queue, kind, floor) CROSS JOIN LATERAL (SELECT id, run_at FROM taskflow.tasks \
              WHERE tenant = $1 AND queue = l.queue AND kind = l.kind AND priority = {priority} \
              AND status = 0 AND blocked_by = 0 AND run_at <= $4 AND run_at >= l.floor \
-             ORDER BY run_at, id LIMIT CASE WHEN {taken} < $5 THEN $6 ELSE 0 END) AS w \
-             ORDER BY w.run_at, w.id LIMIT CASE WHEN {taken} < $5 THEN $6 ELSE 0 END), \
-             p{priority} AS MATERIALIZED (SELECT {columns} FROM taskflow.tasks \
-             WHERE id = ANY(ARRAY(SELECT id FROM w{priority})) \
-             AND status + 0 = 0 AND blocked_by = 0 AND run_at <= $4 \
-             ORDER BY run_at, id LIMIT greatest($5 - ({taken}), 0) FOR UPDATE SKIP LOCKED)"
+             ORDER BY run_at, id {limit}) AS w ORDER BY w.run_at, w.id {limit})"
         ));
-        taken = format!("{taken} + (SELECT count(*) FROM p{priority})");
+        above = format!("{above} + (SELECT count(*) FROM w{priority})");
     }
-    let all: Vec<String> = descending().map(|p| format!("SELECT * FROM p{p}")).collect();
+    let all: Vec<String> = descending().map(|p| format!("SELECT id FROM w{p}")).collect();
     let full: Vec<String> =
         descending().map(|p| format!("(SELECT count(*) FROM w{p}) >= $6")).collect();
     format!(
-        "WITH {}, taken AS MATERIALIZED ({}) SELECT taken.*, walked.full_ FROM (SELECT {} AS full_) \
-         AS walked LEFT JOIN taken ON true",
+        "WITH {} SELECT taken.*, walked.full_ FROM (SELECT {} AS full_) AS walked LEFT JOIN LATERAL \
+         (SELECT t.* FROM ({}) AS w CROSS JOIN LATERAL (SELECT {columns} FROM taskflow.tasks \
+         WHERE id = w.id AND status + 0 = 0 AND blocked_by = 0 AND run_at <= $4 \
+         FOR UPDATE SKIP LOCKED) AS t LIMIT $5) AS taken ON true",
         with.join(", "),
-        all.join(" UNION ALL "),
-        full.join(" OR ")
+        full.join(" OR "),
+        all.join(" UNION ALL ")
     )
 });
 

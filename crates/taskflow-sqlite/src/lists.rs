@@ -5,10 +5,10 @@ use rusqlite::types::ToSql;
 use rusqlite::{Connection, Error, OptionalExtension, Row, params};
 use taskflow_core::limits::PAGE_BYTES_MAX;
 use taskflow_core::{Kind, QueueName, Status, Task, TaskId, TenantId, Timestamp};
-use taskflow_store::lists::{CODE, COMPARED, Codes, Off, SORTED_MAX, Source};
+use taskflow_store::lists::{CODE, COMPARED, Codes, Lane, Merge, Off, SORTED_MAX, Source};
 use taskflow_store::{Filter, Found, Page, Paged, weight};
 
-use crate::{search, tasks};
+use crate::{memory, search, tasks};
 
 /// One page, newest first. None when it is heavier than `limits::PAGE_BYTES_MAX`.
 pub(crate) fn list(
@@ -59,9 +59,9 @@ fn ids(
 ) -> Result<(Vec<i64>, Option<TaskId>), Error> {
     let floor = floor(connection, page.filter.created_after)?;
     let between = [floor, page.before.map_or(i64::MAX, TaskId::get)];
-    let walk = Ask { connection, tenant, page, between };
+    let ask = Ask { connection, tenant, page, between };
     let Some(wanted) = &page.filter.search else {
-        let ids = walk.ids(&walk.plan()?.sql(&page.filter), between, [page.limit, page.skip])?;
+        let ids = ask.walked(&ask.plan()?, between, [page.limit, page.skip])?;
         let full = ids.len() >= page.limit as usize;
         let rest = ids.last().filter(|_| full).and_then(|id| TaskId::new(*id));
         return Ok((ids, rest));
@@ -71,8 +71,8 @@ fn ids(
         return search::page(connection, wanted, floor, None);
     }
     // Read apart, all that was put off would be read anew for every range.
-    let sql = Walk { apart: false, ..walk.plan()? }.sql(&page.filter);
-    let mut ids = |between, limit| walk.ids(&sql, between, [limit, 0]);
+    let walk = Walk { apart: false, ..ask.plan()? };
+    let mut ids = |between, limit| ask.walked(&walk, between, [limit, 0]);
     search::page(connection, wanted, floor, Some(&mut ids))
 }
 
@@ -91,6 +91,8 @@ struct Walk {
     codes: Codes,
     /// Whether tasks that were put off are read by `run_at`, apart from the others.
     apart: bool,
+    /// The lanes that fit, and their statement.
+    lanes: Vec<Lane>,
 }
 
 /// A question to the database about a page.
@@ -107,22 +109,45 @@ impl Ask<'_> {
         let filter = &self.page.filter;
         let codes = Codes::of(filter);
         let sources = Source::of(filter);
-        let mut best = (sources.first().copied().unwrap_or(Source::All), i64::MAX);
-        // Where the five hundredth entry from here on is the oldest, entries are the rarest.
-        for source in sources.iter().copied().filter(|_| sources.len() > 1) {
-            let codes = Codes { whole: codes.all(), some: Vec::new(), off: None };
-            let walk = Walk { source, codes, apart: false };
-            let sql = walk.sql_of_index(filter);
-            let far = self.ids(&sql, self.between, [1, COMPARED])?.first().copied();
-            if far.unwrap_or(0) < best.1 {
-                best = (source, far.unwrap_or(0));
+        let lanes = match sources.contains(&Source::Lanes) {
+            true => self.lanes(&codes.all())?,
+            false => Vec::new(),
+        };
+        let mut source = sources.first().copied().unwrap_or(Source::All);
+        if sources.len() > 1 {
+            // Where the five hundredth entry from here on is the oldest, entries are the rarest.
+            let limits = [1, COMPARED];
+            let all: Vec<&Lane> = lanes.iter().collect();
+            let listed = self.merged(&all, None, &lane(), self.between, limits)?;
+            let tagged = self.ids(&paged(TAGGED), self.between, limits)?;
+            if tagged.first().copied().unwrap_or(0) < listed.first().copied().unwrap_or(0) {
+                source = Source::Tag;
             }
         }
         let apart = match codes.off {
-            Some(off) if best.0 != Source::Tag => self.few(off)?,
+            Some(off) if source != Source::Tag => self.few(off)?,
             _ => false,
         };
-        Ok(Walk { source: best.0, codes, apart })
+        Ok(Walk { source, codes, apart, lanes })
+    }
+
+    /// The lanes with numbers among `codes` where any task of the filter may stand, as the kept counts tell.
+    fn lanes(&self, codes: &[i32]) -> Result<Vec<Lane>, Error> {
+        let filter = &self.page.filter;
+        let mut statement = self.connection.prepare_cached(
+            "SELECT tenant, status, queue, kind, priority FROM task_counts WHERE tenant = ?1 AND n > 0 \
+             AND (?2 IS NULL OR queue = ?2) AND (?3 IS NULL OR kind = ?3)",
+        )?;
+        let (queue, kind) =
+            (filter.queue.as_ref().map(QueueName::as_str), filter.kind.as_ref().map(Kind::as_str));
+        let counted = statement.query_map(params![self.tenant.0, queue, kind], memory::lane)?;
+        let mut lanes = Vec::new();
+        for counted in counted {
+            let of = counted?;
+            let with = (of.status, of.priority);
+            lanes.extend(Lane::among(codes, (&of.queue, &of.kind), with));
+        }
+        Ok(lanes)
     }
 
     /// Whether so few tasks that were put off fit that they can be sorted.
@@ -135,24 +160,80 @@ impl Ask<'_> {
         Ok(counted <= SORTED_MAX)
     }
 
-    fn ids(
+    /// The ids of a walk between two ids, both excluded, newest first.
+    fn walked(&self, walk: &Walk, between: [i64; 2], limits: [u32; 2]) -> Result<Vec<i64>, Error> {
+        let filter = &self.page.filter;
+        match walk.source {
+            Source::All => self.ids(&paged(&all(filter)), between, limits),
+            Source::Tag => self.ids(&paged(&walk.tagged(filter)), between, limits),
+            Source::Lanes => {
+                let most = [limits[0].saturating_add(limits[1]), 0];
+                let apart = walk.put_off(filter).map(|sql| self.ids(&paged(&sql), between, most));
+                let whole = |lane: &&Lane| !walk.apart || walk.codes.whole.contains(&lane.code);
+                let lanes: Vec<&Lane> = walk.lanes.iter().filter(whole).collect();
+                self.merged(&lanes, apart.transpose()?, &walk.range(filter), between, limits)
+            }
+        }
+    }
+
+    /// The ids of some lanes, and those that are `known` already, in one order.
+    fn merged(
+        &self,
+        lanes: &[&Lane],
+        known: Option<Vec<i64>>,
+        range: &str,
+        [floor, before]: [i64; 2],
+        [limit, skip]: [u32; 2],
+    ) -> Result<Vec<i64>, Error> {
+        let (limit, mut skip) = (limit as usize, skip as usize);
+        let mut merge = Merge::new(lanes.len(), before, limit + skip);
+        known.into_iter().for_each(|ids| merge.add(ids));
+        let sql = newest_first(range);
+        let mut ids = Vec::new();
+        while ids.len() < limit {
+            if let Some(id) = merge.next_id() {
+                match skip {
+                    0 => ids.push(id),
+                    _ => skip -= 1,
+                }
+                continue;
+            }
+            let gaps = merge.gaps();
+            if gaps.is_empty() {
+                break;
+            }
+            for gap in gaps {
+                let lane = Some(lanes[gap.line]);
+                let read = self.asked(&sql, [floor, gap.before], [gap.limit, 0], lane)?;
+                merge.give(gap, read);
+            }
+        }
+        Ok(ids)
+    }
+
+    fn ids(&self, sql: &str, between: [i64; 2], limits: [u32; 2]) -> Result<Vec<i64>, Error> {
+        self.asked(sql, between, limits, None)
+    }
+
+    fn asked(
         &self,
         sql: &str,
         [floor, before]: [i64; 2],
         [limit, skip]: [u32; 2],
+        lane: Option<&Lane>,
     ) -> Result<Vec<i64>, Error> {
-        if sql.is_empty() {
-            return Ok(Vec::new());
-        }
         let (page, filter) = (self.page, &self.page.filter);
-        let values: [(&str, &dyn ToSql); 10] = [
+        let queue = lane.map(|lane| &lane.queue).or(filter.queue.as_ref());
+        let kind = lane.map(|lane| &lane.kind).or(filter.kind.as_ref());
+        let values: [(&str, &dyn ToSql); 11] = [
             (":tenant", &self.tenant.0),
             (":before", &before),
             (":floor", &floor),
             (":limit", &limit),
             (":skip", &skip),
-            (":queue", &filter.queue.as_ref().map(QueueName::as_str)),
-            (":kind", &filter.kind.as_ref().map(Kind::as_str)),
+            (":queue", &queue.map(QueueName::as_str)),
+            (":kind", &kind.map(Kind::as_str)),
+            (":code", &lane.map(|lane| lane.code)),
             (":tag", &filter.tag),
             (":after", &filter.created_after.map(Timestamp::micros)),
             (":now", &page.now.micros()),
@@ -187,86 +268,72 @@ fn delayed(off: Off) -> String {
 
 const RANGE: &str = "id < :before AND id > :floor";
 
+/// The tasks of a tag.
+const TAGGED: &str = "SELECT task AS id FROM task_tags WHERE tenant = :tenant AND tag = :tag \
+     AND task < :before AND task > :floor";
+
+/// One range of the index of lists.
+fn lane() -> String {
+    format!(
+        "SELECT id FROM tasks INDEXED BY tasks_lanes WHERE tenant = :tenant AND queue = :queue \
+         AND kind = :kind AND {CODE} = :code AND {RANGE}"
+    )
+}
+
+/// All tasks of a tenant.
+fn all(filter: &Filter) -> String {
+    format!("SELECT id FROM tasks NOT INDEXED WHERE {RANGE} AND tenant = :tenant{}", rest(filter))
+}
+
 impl Walk {
-    /// The statement: a merge of one index range per number. Only numbers of enums go into the text,
-    /// nothing of a caller's; empty when nothing can fit.
-    fn sql(&self, filter: &Filter) -> String {
-        let known = rest(self.source, filter);
-        let mut arms = match self.source {
-            Source::Tag => vec![self.tagged(&known, &self.codes.all(), self.codes.off)],
-            _ => self.arms(&known, &self.codes.whole, None),
-        };
-        match self.codes.off {
-            Some(off) if self.apart => {
-                let (codes, rest) = (among(&self.codes.some), rest(Source::Listed, filter));
-                arms.push(format!("SELECT id FROM {} AND {RANGE}{codes}{rest}", delayed(off)));
-            }
-            off if self.source != Source::Tag => {
-                arms.extend(self.arms(&known, &self.codes.some, off));
-            }
-            _ => {}
-        }
-        paged(&arms)
+    /// The tasks of a lane.
+    fn range(&self, filter: &Filter) -> String {
+        format!("{}{}{}", lane(), when(self.codes.off.filter(|_| !self.apart)), rest(filter))
     }
 
-    /// The walk of its index alone, whatever else the filter asks for.
-    fn sql_of_index(&self, filter: &Filter) -> String {
-        let arms = match self.source {
-            Source::Tag => vec![TAGGED.to_owned()],
-            _ => self.arms("", &self.codes.whole, None),
-        };
-        // The merge of a single range may be any range: it must be told the order all the same.
-        debug_assert!(filter.tag.is_some() || self.source != Source::Tag);
-        paged(&arms)
-    }
-
-    fn arms(&self, rest: &str, codes: &[i32], off: Option<Off>) -> Vec<String> {
-        let when = when(off);
-        let arm = |code: &i32| {
-            let key = match self.source {
-                Source::Queue => {
-                    format!(
-                        "tasks_queued WHERE tenant = :tenant AND queue = :queue AND {CODE} = {code}"
-                    )
-                }
-                Source::Kind => {
-                    format!(
-                        "tasks_kinds WHERE tenant = :tenant AND kind = :kind AND {CODE} = {code}"
-                    )
-                }
-                Source::All | Source::Listed | Source::Tag => {
-                    format!("tasks_listed WHERE tenant * 32 + {CODE} = :tenant * 32 + {code}")
-                }
-            };
-            format!("SELECT id FROM tasks INDEXED BY {key} AND {RANGE}{when}{rest}")
-        };
-        codes.iter().map(arm).collect()
+    /// Tasks that were put off, when they are read apart.
+    fn put_off(&self, filter: &Filter) -> Option<String> {
+        let off = self.codes.off.filter(|_| self.apart)?;
+        let (codes, rest) = (among(&self.codes.some), rest(filter));
+        Some(format!("SELECT id FROM {} AND {RANGE}{codes}{rest}", delayed(off)))
     }
 
     /// The tasks of a tag, looked at one by one when more is asked for.
-    fn tagged(&self, rest: &str, codes: &[i32], off: Option<Off>) -> String {
-        let codes = if codes.len() < 32 { among(codes) } else { String::new() };
-        let more = format!("{codes}{}{rest}", when(off));
+    fn tagged(&self, filter: &Filter) -> String {
+        let codes = self.codes.all();
+        let codes = if codes.len() < 32 { among(&codes) } else { String::new() };
+        let rest = rest(&Filter { tag: None, ..filter.clone() });
+        let more = format!("{codes}{}{rest}", when(self.codes.off));
         if more.is_empty() {
             return TAGGED.to_owned();
         }
         format!("{TAGGED} AND EXISTS (SELECT 1 FROM tasks WHERE tasks.id = task_tags.task{more})")
     }
+
+    /// All that it may ask.
+    #[cfg(test)]
+    fn statements(&self, filter: &Filter) -> Vec<String> {
+        match self.source {
+            Source::All => vec![paged(&all(filter))],
+            Source::Tag => vec![paged(&self.tagged(filter))],
+            Source::Lanes => {
+                let put_off = self.put_off(filter).map(|sql| paged(&sql));
+                put_off.into_iter().chain([newest_first(&self.range(filter))]).collect()
+            }
+        }
+    }
 }
 
-const TAGGED: &str = "SELECT task AS id FROM task_tags WHERE tenant = :tenant AND tag = :tag \
-     AND task < :before AND task > :floor";
-
 /// What of a filter an index does not know.
-fn rest(source: Source, filter: &Filter) -> String {
+fn rest(filter: &Filter) -> String {
     let mut rest = String::new();
-    if filter.queue.is_some() && source != Source::Queue {
+    if filter.queue.is_some() {
         rest += " AND queue = :queue";
     }
-    if filter.kind.is_some() && source != Source::Kind {
+    if filter.kind.is_some() {
         rest += " AND kind = :kind";
     }
-    if filter.tag.is_some() && source != Source::Tag {
+    if filter.tag.is_some() {
         rest += " AND EXISTS (SELECT 1 FROM task_tags AS g WHERE g.tenant = :tenant \
                  AND g.tag = :tag AND g.task = tasks.id)";
     }
@@ -289,11 +356,12 @@ fn among(codes: &[i32]) -> String {
     format!(" AND {CODE} IN ({})", codes.join(", "))
 }
 
-fn paged(arms: &[String]) -> String {
-    if arms.is_empty() {
-        return String::new();
-    }
-    format!("{} ORDER BY id DESC LIMIT :limit OFFSET :skip", arms.join(" UNION ALL "))
+fn newest_first(sql: &str) -> String {
+    format!("{sql} ORDER BY id DESC LIMIT :limit")
+}
+
+fn paged(sql: &str) -> String {
+    format!("{sql} ORDER BY id DESC LIMIT :limit OFFSET :skip")
 }
 
 #[cfg(test)]

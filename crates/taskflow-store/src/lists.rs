@@ -2,9 +2,13 @@
 //! how to walk one. Pages of whole tasks are in `tasks.rs`; the SQL is in the stores.
 
 use async_trait::async_trait;
-use taskflow_core::{PendingReason, Priority, Status, TaskId, TenantId};
+use taskflow_core::{Kind, PendingReason, Priority, QueueName, Status, TaskId, TenantId};
 
 use crate::{Filter, Page, Paged, StoreError};
+
+mod merge;
+
+pub use merge::{Gap, Merge};
 
 /// A task that a filter takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,14 +60,40 @@ pub enum Off {
 pub enum Source {
     /// All tasks.
     All,
-    /// The index of status, priority and reason.
-    Listed,
-    /// The same of one queue.
-    Queue,
-    /// The same of one kind.
-    Kind,
+    /// The lanes that fit, merged.
+    Lanes,
     /// The tasks of one tag.
     Tag,
+}
+
+/// A range of the index of lists: the tasks of one queue, kind and number. There is one index for every
+/// filter, and the kept counts tell which lanes there are: an index for each filter costs every change of
+/// every task more than all lists together ever take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lane {
+    /// The queue of its tasks.
+    pub queue: QueueName,
+    /// Their kind.
+    pub kind: Kind,
+    /// Their number, see [`CODE`].
+    pub code: i32,
+}
+
+impl Lane {
+    /// The lanes of a kept count, as far as their numbers are among `codes`.
+    pub fn among(
+        codes: &[i32],
+        (queue, kind): (&QueueName, &Kind),
+        (status, priority): (Status, Priority),
+    ) -> Vec<Self> {
+        let places: &[u8] = match status {
+            Status::Pending => &[AT_ONCE, SCHEDULED, RETRYING, BLOCKED],
+            status => &[status as u8],
+        };
+        let numbers = places.iter().map(|place| i32::from(*place) * 4 + priority as i32);
+        let lane = |code| Self { queue: queue.clone(), kind: kind.clone(), code };
+        numbers.filter(|number| codes.contains(number)).map(lane).collect()
+    }
 }
 
 /// Which numbers a filter wants.
@@ -115,17 +145,14 @@ impl Codes {
 }
 
 impl Source {
-    /// The indexes that a walk for `filter` may begin in; the first is taken when none is better.
+    /// Where a walk for `filter` may begin; the first is taken when none is better.
     pub fn of(filter: &Filter) -> Vec<Self> {
-        let listed =
-            filter.status.is_some() || filter.priority.is_some() || filter.reason.is_some();
-        let named = filter.queue.is_some() || filter.kind.is_some();
-        let sources = [
-            (Self::Queue, filter.queue.is_some()),
-            (Self::Kind, filter.kind.is_some()),
-            (Self::Tag, filter.tag.is_some()),
-            (Self::Listed, listed && !named),
-        ];
+        let lanes = filter.status.is_some()
+            || filter.priority.is_some()
+            || filter.reason.is_some()
+            || filter.queue.is_some()
+            || filter.kind.is_some();
+        let sources = [(Self::Lanes, lanes), (Self::Tag, filter.tag.is_some())];
         let sources: Vec<Self> =
             sources.into_iter().filter(|(_, there)| *there).map(|(source, _)| source).collect();
         if sources.is_empty() { vec![Self::All] } else { sources }

@@ -4,15 +4,14 @@
 use std::collections::BTreeSet;
 
 use taskflow_core::Priority;
-use taskflow_store::lists::{Off, Source};
+use taskflow_store::lists::Off;
 use tokio_postgres::{Client, NoTls};
 
 use super::url;
-use crate::lists::{self, Walk as ListWalk};
 use crate::options::{Options, PoolMode};
 use crate::{
-    columns, connect, desk, gates, guard, idempotency, keyed, lanes, migrate, queues, retention,
-    search, tasks, work, workers,
+    columns, connect, desk, gates, guard, idempotency, keyed, lanes, lists, migrate, queues,
+    retention, search, tasks, work, workers,
 };
 
 /// A statement, the types of its parameters, values for them, and the indexes it may walk.
@@ -48,26 +47,18 @@ const LOOKED: &str = "900,32,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16";
 fn lists() -> Vec<Walk> {
     let types = "int8,int8,int8,int8,int8,int4[],text,text,text,int8,int8,int4[]";
     let values = "1,50,0,9000,10,'{0,1,2,3,20}','q0','k','t',5,30000,'{20,21,22,23}'";
-    let sources = [
-        ("listed", Source::Listed, "tasks_listed"),
-        ("queued", Source::Queue, "tasks_queued"),
-        ("kinds", Source::Kind, "tasks_kinds"),
-    ];
+    let lanes = "int8,text[],text[],int4[],int8[],int8[],int8,text,int8,int8";
+    let of = "1,'{q0,q1}','{k,k}','{0,20}','{9000,9000}','{50,50}',10,'t',5,30000";
     let mut walks = Vec::new();
-    for (name, source, index) in sources {
-        for off in [None, Some(Off::Due), Some(Off::Later)] {
-            for apart in [false, true] {
-                let sql = ListWalk { source, off, apart }.sql();
-                let indexes = match off.filter(|_| apart) {
-                    Some(_) => vec![index, "tasks_delayed", "task_tags_pkey"],
-                    None => vec![index, "task_tags_pkey"],
-                };
-                walks.push(walk(name, sql, types, values, indexes.leak()));
-            }
-        }
+    for off in [None, Some(Off::Due), Some(Off::Later)] {
+        let indexes = &["tasks_lanes", "task_tags_pkey"];
+        walks.push(walk("lanes", lists::range(off), lanes, of, indexes));
     }
-    let all = ListWalk { source: Source::All, off: None, apart: false };
-    walks.push(walk("all", all.sql(), types, values, &["tasks_id", "task_tags_pkey"]));
+    for off in [Off::Due, Off::Later] {
+        let indexes = &["tasks_delayed", "task_tags_pkey"];
+        walks.push(walk("put off", lists::put_off(off), types, values, indexes));
+    }
+    walks.push(walk("all", lists::all(), types, values, &["tasks_id", "task_tags_pkey"]));
     for off in [None, Some(Off::Due), Some(Off::Later)] {
         walks.push(walk(
             "window",
@@ -77,8 +68,8 @@ fn lists() -> Vec<Walk> {
             &["tasks_id", "task_tags_pkey"],
         ));
     }
-    let tag = ListWalk { source: Source::Tag, off: Some(Off::Due), apart: false };
-    walks.push(walk("tag", tag.sql(), types, values, &["tasks_id", "task_tags_pkey"]));
+    let tag = lists::tagged(Some(Off::Due));
+    walks.push(walk("tag", tag, types, values, &["tasks_id", "task_tags_pkey"]));
     walks.push(walk("tagged", lists::TAGGED, types, values, &["task_tags_pkey"]));
     for off in [Off::Due, Off::Later] {
         let sql = lists::few_sql(off);

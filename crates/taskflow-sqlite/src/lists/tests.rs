@@ -60,53 +60,46 @@ fn filters() -> Vec<Filter> {
     all
 }
 
-#[test]
-fn every_list_walks_ranges_and_sorts_at_most_what_was_put_off() {
-    let (_folder, connection) = database();
-    for filter in filters() {
-        for source in Source::of(&filter) {
-            for apart in [false, true] {
-                let walk = Walk { source, codes: Codes::of(&filter), apart };
-                let plan = plan(&connection, &walk.sql(&filter));
-                assert!(!plan.is_empty(), "{filter:?}");
-                for step in &plan {
-                    assert!(!step.starts_with("SCAN "), "{filter:?}: {plan:#?}");
-                }
-                let sorted = plan.iter().filter(|step| step.contains("TEMP B-TREE")).count();
-                let put_off = usize::from(apart && walk.codes.off.is_some());
-                assert!(sorted <= put_off, "{filter:?}: {plan:#?}");
-            }
+/// A question about a page of a filter, with something in every lane.
+fn asked(connection: &Connection, page: &Page, check: impl Fn(&Ask<'_>, Walk)) {
+    let ask = Ask { connection, tenant: TenantId::DEFAULT, page, between: [0, i64::MAX] };
+    let filter = &page.filter;
+    for source in Source::of(filter) {
+        for apart in [false, true] {
+            let codes = Codes::of(filter);
+            let lane = |code| Lane { queue: QueueName::default(), kind: Kind::default(), code };
+            let lanes = codes.all().into_iter().map(lane).collect();
+            check(&ask, Walk { source, codes, apart, lanes });
         }
     }
 }
 
 #[test]
-fn a_list_by_status_queue_or_kind_is_one_range_per_number() {
+fn every_list_walks_ranges_and_sorts_at_most_what_was_put_off() {
     let (_folder, connection) = database();
-    let cases = [
-        (Filter { status: Some(Status::Failed), ..Filter::default() }, "tasks_listed", 4),
-        (Filter { priority: Some(Priority::Low), ..Filter::default() }, "tasks_listed", 8),
-        (Filter { queue: Some(QueueName::default()), ..Filter::default() }, "tasks_queued", 32),
-        (
-            Filter {
-                kind: Some(Kind::default()),
-                status: Some(Status::Pending),
-                ..Filter::default()
-            },
-            "tasks_kinds",
-            16,
-        ),
-        (Filter::default(), "tasks_listed", 32),
-    ];
-    for (filter, index, ranges) in cases {
-        let source = Source::of(&filter)[0];
-        let walk = Walk { source, codes: Codes::of(&filter), apart: false };
-        let plan = plan(&connection, &walk.sql(&filter));
-        // From the cursor on: the id is the row's own.
-        let range = |step: &&String| {
-            step.contains(&format!("INDEX {index} "))
-                && step.contains("<expr>=? AND rowid>? AND rowid<?")
-        };
-        assert_eq!(plan.iter().filter(range).count(), ranges, "{filter:?}: {plan:#?}");
+    for filter in filters() {
+        let now = Timestamp::from_micros(1);
+        let page = Page { filter: filter.clone(), before: None, skip: 0, limit: 100, now };
+        asked(&connection, &page, |ask, walk| {
+            for sql in walk.statements(&ask.page.filter) {
+                let plan = plan(&connection, &sql);
+                assert!(!plan.is_empty(), "{filter:?}");
+                for step in &plan {
+                    assert!(!step.starts_with("SCAN "), "{filter:?}: {plan:#?}");
+                }
+                let sorted = plan.iter().filter(|step| step.contains("TEMP B-TREE")).count();
+                let put_off = usize::from(sql.contains("tasks_delayed"));
+                assert!(sorted <= put_off, "{filter:?}: {plan:#?}");
+            }
+        });
     }
+}
+
+#[test]
+fn a_lane_is_one_range_from_the_cursor_on() {
+    let (_folder, connection) = database();
+    let plan = plan(&connection, &newest_first(&lane()));
+    let range = "SEARCH tasks USING COVERING INDEX tasks_lanes \
+                 (tenant=? AND queue=? AND kind=? AND <expr>=? AND rowid>? AND rowid<?)";
+    assert_eq!(plan, [range]);
 }

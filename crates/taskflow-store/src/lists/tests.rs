@@ -37,20 +37,40 @@ fn statuses_and_priorities_are_numbered_as_rows_keep_them() {
 }
 
 #[test]
-fn a_walk_begins_in_an_index_of_what_is_asked_for() {
+fn a_walk_begins_in_lanes_or_a_tag_when_they_are_asked_for() {
     let queue = Some(QueueName::default());
     let kind = Some(Kind::default());
     let status = Some(Status::Failed);
+    let tag = Some("t".to_owned());
     let none = Filter::default();
     let cases = [
         (none.clone(), vec![Source::All]),
-        (Filter { status, ..none.clone() }, vec![Source::Listed]),
-        (Filter { status, queue: queue.clone(), ..none.clone() }, vec![Source::Queue]),
-        (Filter { status, kind: kind.clone(), ..none.clone() }, vec![Source::Kind]),
-        (Filter { queue, kind, ..none.clone() }, vec![Source::Queue, Source::Kind]),
-        (Filter { status, tag: Some("t".into()), ..none }, vec![Source::Tag, Source::Listed]),
+        (Filter { status, ..none.clone() }, vec![Source::Lanes]),
+        (Filter { status, queue: queue.clone(), ..none.clone() }, vec![Source::Lanes]),
+        (Filter { queue, kind, ..none.clone() }, vec![Source::Lanes]),
+        (Filter { tag: tag.clone(), ..none.clone() }, vec![Source::Tag]),
+        (Filter { status, tag, ..none }, vec![Source::Lanes, Source::Tag]),
     ];
     for (filter, sources) in cases {
         assert_eq!(Source::of(&filter), sources, "{filter:?}");
     }
+}
+
+#[test]
+fn a_kept_count_is_the_lanes_whose_numbers_fit() {
+    let (queue, kind) = (QueueName::default(), Kind::default());
+    let numbers = |filter: &Filter, status, priority| {
+        let lanes = Lane::among(&Codes::of(filter).all(), (&queue, &kind), (status, priority));
+        assert!(lanes.iter().all(|lane| lane.queue == queue && lane.kind == kind));
+        lanes.iter().map(|lane| lane.code).collect::<Vec<_>>()
+    };
+    let all = Filter::default();
+    assert_eq!(numbers(&all, Status::Pending, Priority::High), [2, 22, 26, 30]);
+    assert_eq!(numbers(&all, Status::Failed, Priority::Low), [12]);
+    let blocked = Filter { reason: Some(PendingReason::Blocked), ..Filter::default() };
+    assert_eq!(numbers(&blocked, Status::Pending, Priority::Low), [28]);
+    assert_eq!(numbers(&blocked, Status::Failed, Priority::Low), [0; 0]);
+    let urgent = Filter { priority: Some(Priority::Urgent), ..Filter::default() };
+    assert_eq!(numbers(&urgent, Status::Completed, Priority::Low), [0; 0]);
+    assert_eq!(numbers(&urgent, Status::Completed, Priority::Urgent), [11]);
 }
