@@ -11,7 +11,7 @@ use taskflow_core::{
 use taskflow_store::Ready;
 use tokio_postgres::types::Type;
 
-use crate::columns::{Births, Deltas, History, States};
+use crate::columns::{Births, Deltas, History};
 use crate::error::Failure;
 use crate::gates::Gates;
 use crate::lanes::Lanes;
@@ -20,6 +20,7 @@ use crate::queues;
 use crate::rows::{self, Hot, get, hot_columns};
 use crate::series::{Cells, Tallying};
 use crate::session::Session;
+use crate::states::States;
 
 /// Where tasks are counted together.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -28,6 +28,7 @@ mod rows;
 mod search;
 mod series;
 mod session;
+mod states;
 mod stats;
 mod store;
 mod tasks;

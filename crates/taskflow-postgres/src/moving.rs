@@ -8,7 +8,7 @@ use taskflow_store::StoreError;
 use taskflow_store::moving::{BATCH_BYTES_MAX, KeptKey, MoveFrom, MoveTo, OwnQueue, Whole};
 use tokio_postgres::types::Type;
 
-use crate::columns::{Births, Deltas, History, States};
+use crate::columns::{Births, Deltas, History};
 use crate::connect::{self, Pool};
 use crate::desk::{Counting, Lane};
 use crate::error::{Failure, OpenError};
@@ -16,6 +16,7 @@ use crate::lanes::Lanes;
 use crate::options::Options;
 use crate::rows::{self, get, small, task_columns};
 use crate::session::{Param, Session};
+use crate::states::States;
 use crate::{idempotency, migrate, queues, tasks};
 
 /// A database that is filled. What was loaded is kept by `commit` and by nothing else.

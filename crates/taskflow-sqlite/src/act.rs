@@ -4,10 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rusqlite::{Connection, Error, OptionalExtension, params};
+use taskflow_core::lease::{LastFinish, Lease};
 use taskflow_core::limits::ATTEMPTS_KEPT;
 use taskflow_core::series::{Minute, cells};
-use taskflow_core::{Attempt, Command, QueueName, Status, Step, TaskId, TenantId, Timestamp, step};
+use taskflow_core::{
+    Attempt, Command, QueueName, State, Status, Step, TaskId, TenantId, Timestamp, step,
+};
 use taskflow_store::Ready;
+use taskflow_store::shape::Shape;
 
 use crate::memory::{Lane, Memory};
 use crate::rows::{self, Hot, hot_columns};
@@ -42,7 +46,7 @@ impl Act<'_> {
         if !step.changed {
             return Ok(());
         }
-        self.write_state(old.id, step)?;
+        self.write_state(old.id, &old.state, &step.state)?;
         if let Some(attempt) = &step.closed {
             self.record(old.id, attempt)?;
         }
@@ -166,7 +170,7 @@ impl Act<'_> {
                 let Ok(step) = step(hot.id, &hot.terms, &hot.state, command, self.now) else {
                     continue;
                 };
-                self.write_state(child, &step)?;
+                self.write_state(child, &hot.state, &step.state)?;
                 self.account(&hot, &step)?;
                 if step.state.status.is_ended() {
                     self.leave(child)?;
@@ -217,8 +221,57 @@ impl Act<'_> {
         Ok(())
     }
 
-    fn write_state(&self, id: TaskId, step: &Step) -> Result<(), Error> {
-        let s = &step.state;
+    fn write_state(&self, id: TaskId, old: &State, s: &State) -> Result<(), Error> {
+        match (Shape::between(old, s), &s.lease, &s.last) {
+            (Shape::Claimed, Some(lease), _) => self.write_claim(id, s, lease),
+            (Shape::Completed, _, Some(last)) => self.write_completion(id, s, last),
+            _ => self.write_whole(id, s),
+        }
+    }
+
+    fn write_claim(&self, id: TaskId, s: &State, lease: &Lease) -> Result<(), Error> {
+        self.connection
+            .prepare_cached(
+                "UPDATE tasks SET status = ?2, attempt = ?3, lease_token = ?4, lease_until = ?5, \
+                 lease_length = ?6, worker = ?7, started_at = ?8, updated_at = ?8, version = ?9 \
+                 WHERE id = ?1",
+            )?
+            .execute(params![
+                id.get(),
+                s.status.number(),
+                s.attempt,
+                lease.token.0,
+                lease.until.micros(),
+                lease.seconds,
+                s.worker,
+                s.updated_at.micros(),
+                s.version,
+            ])
+            .map(drop)
+    }
+
+    fn write_completion(&self, id: TaskId, s: &State, last: &LastFinish) -> Result<(), Error> {
+        self.connection
+            .prepare_cached(
+                "UPDATE tasks SET status = ?2, lease_token = NULL, lease_until = NULL, \
+                 lease_length = NULL, last_token = ?3, last_call = ?4, last_outcome = ?5, \
+                 completed_at = ?6, ended_at = ?6, updated_at = ?6, result = ?7, version = ?8 \
+                 WHERE id = ?1",
+            )?
+            .execute(params![
+                id.get(),
+                s.status.number(),
+                last.token.0,
+                last.call,
+                last.outcome.number(),
+                s.updated_at.micros(),
+                s.result.as_ref().map(taskflow_core::Json::as_str),
+                s.version,
+            ])
+            .map(drop)
+    }
+
+    fn write_whole(&self, id: TaskId, s: &State) -> Result<(), Error> {
         let micros = |at: Option<Timestamp>| at.map(Timestamp::micros);
         self.connection
             .prepare_cached(

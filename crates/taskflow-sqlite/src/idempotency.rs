@@ -94,7 +94,7 @@ pub(crate) fn forget(connection: &Connection, now: Timestamp, limit: u32) -> Res
     let removed = connection
         .prepare_cached(
             "DELETE FROM idempotency WHERE rowid IN (SELECT rowid FROM idempotency \
-             INDEXED BY idempotency_at WHERE at <= ?1 ORDER BY at LIMIT ?2)",
+             INDEXED BY idempotency_at WHERE at <= ?1 ORDER BY at LIMIT ?2 + 0)",
         )?
         .execute(params![forgotten(now).micros(), limit])?;
     Ok(u32::try_from(removed).unwrap_or(limit))
@@ -108,7 +108,7 @@ pub(crate) fn dump(
 ) -> Result<Vec<KeptKey>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT tenant, key, request, at, answer FROM idempotency \
-         WHERE (tenant, key) > (?1, ?2) ORDER BY tenant, key LIMIT ?3",
+         WHERE (tenant, key) > (?1, ?2) ORDER BY tenant, key LIMIT ?3 + 0",
     )?;
     let mut rows = statement.query(params![after.0.0, after.1.0, limit])?;
     let (mut all, mut bytes) = (Vec::new(), 0);

@@ -11,7 +11,7 @@ use crate::memory::Lane;
 /// A walk of the lane in its order, as far as `?6` tasks.
 const WALK: &str = "SELECT run_at, id, concurrency_key FROM tasks INDEXED BY tasks_ready \
      WHERE tenant = ?1 AND queue = ?2 AND kind = ?3 AND priority = ?4 AND run_at <= ?5 \
-     AND status = 0 AND blocked_by = 0 ORDER BY run_at, id LIMIT ?6";
+     AND status = 0 AND blocked_by = 0 ORDER BY run_at, id LIMIT ?6 + 0";
 
 /// The next key of a lane after one, and its first task.
 const NEXT_KEY: &str = "SELECT concurrency_key, run_at, id FROM tasks INDEXED BY tasks_keyed \
@@ -23,8 +23,8 @@ const NEXT_KEY: &str = "SELECT concurrency_key, run_at, id FROM tasks INDEXED BY
 const UNKEYED: &str = "SELECT run_at, id FROM (SELECT run_at, id, concurrency_key \
      FROM tasks INDEXED BY tasks_ready \
      WHERE tenant = ?1 AND queue = ?2 AND kind = ?3 AND priority = ?4 AND run_at <= ?5 \
-     AND status = 0 AND blocked_by = 0 ORDER BY run_at, id LIMIT ?7) \
-     WHERE concurrency_key IS NULL LIMIT ?6";
+     AND status = 0 AND blocked_by = 0 ORDER BY run_at, id LIMIT ?7 + 0) \
+     WHERE concurrency_key IS NULL LIMIT ?6 + 0";
 
 /// Up to `wanted` tasks of a lane whose key is not among `full`, by their instants and ids.
 pub(crate) fn first(

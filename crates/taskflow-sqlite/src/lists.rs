@@ -152,7 +152,7 @@ impl Ask<'_> {
 
     /// Whether so few tasks that were put off fit that they can be sorted.
     fn few(&self, off: Off) -> Result<bool, Error> {
-        let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {} LIMIT ?3)", delayed(off));
+        let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {} LIMIT ?3 + 0)", delayed(off));
         let params = params![self.tenant.0, self.page.now.micros(), SORTED_MAX + 1];
         let sql = sql.replace(":tenant", "?1").replace(":now", "?2");
         let counted: u32 =
@@ -357,11 +357,11 @@ fn among(codes: &[i32]) -> String {
 }
 
 fn newest_first(sql: &str) -> String {
-    format!("{sql} ORDER BY id DESC LIMIT :limit")
+    format!("{sql} ORDER BY id DESC LIMIT :limit + 0")
 }
 
 fn paged(sql: &str) -> String {
-    format!("{sql} ORDER BY id DESC LIMIT :limit OFFSET :skip")
+    format!("{sql} ORDER BY id DESC LIMIT :limit + 0 OFFSET :skip + 0")
 }
 
 #[cfg(test)]

@@ -63,7 +63,7 @@ impl MoveFrom for Source {
 
 fn dump(connection: &Connection, after: i64, limit: u32) -> Result<Vec<Whole>, Error> {
     let ids: Vec<(i64, i64)> = connection
-        .prepare_cached("SELECT id, tenant FROM tasks WHERE id > ?1 ORDER BY id LIMIT ?2")?
+        .prepare_cached("SELECT id, tenant FROM tasks WHERE id > ?1 ORDER BY id LIMIT ?2 + 0")?
         .query_map(params![after, limit], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
     let (mut all, mut bytes) = (Vec::with_capacity(ids.len()), 0);

@@ -216,7 +216,7 @@ pub(crate) fn page(
     let names: Vec<QueueName> = connection
         .prepare_cached(
             "SELECT queue FROM task_counts WHERE tenant = ?1 AND queue > ?2 \
-             UNION SELECT name FROM queues WHERE tenant = ?1 AND name > ?2 ORDER BY 1 LIMIT ?3",
+             UNION SELECT name FROM queues WHERE tenant = ?1 AND name > ?2 ORDER BY 1 LIMIT ?3 + 0",
         )?
         .query_map(params![tenant.0, after.map_or("", QueueName::as_str), limit], |row| {
             name(row, 0)

@@ -28,7 +28,7 @@ const OLDEST: &str = "SELECT id, ifnull(octet_length(payload), 0) + ifnull(octet
      + ifnull(octet_length(result), 0), tenant, status, queue, kind, priority \
      FROM tasks INDEXED BY tasks_ended \
      WHERE queue = ?1 AND status = ?2 AND ended_at IS NOT NULL AND ended_at <= ?3 \
-     AND NOT EXISTS (SELECT 1 FROM waits WHERE parent = tasks.id) ORDER BY ended_at, id LIMIT ?4";
+     AND NOT EXISTS (SELECT 1 FROM waits WHERE parent = tasks.id) ORDER BY ended_at, id LIMIT ?4 + 0";
 
 /// Where anything is over its time, the oldest end first: one probe of the index per queue and status.
 pub(crate) fn over(

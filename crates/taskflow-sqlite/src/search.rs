@@ -89,7 +89,7 @@ fn trail(
         return Ok(Trail::whole(COSTS, between));
     }
     let known = known(connection)?;
-    let sql = "SELECT DISTINCT task FROM search_edits WHERE task <= ?1 LIMIT ?2";
+    let sql = "SELECT DISTINCT task FROM search_edits WHERE task <= ?1 LIMIT ?2 + 0";
     let mut statement = connection.prepare_cached(sql)?;
     let edited = statement.query_map(params![known, SEARCH_EDITED_MAX + 1], |row| row.get(0))?;
     let edited: Vec<i64> = edited.collect::<Result<_, _>>()?;
@@ -112,7 +112,7 @@ fn look(
     places: &[u32; PLACES_MAX],
 ) -> Result<(), Error> {
     let sql = "SELECT first, last, sketch FROM search_sketches WHERE first < ?1 \
-               ORDER BY first DESC LIMIT ?2";
+               ORDER BY first DESC LIMIT ?2 + 0";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(params![below, limit])?;
     let (mut looked, mut oldest, mut may): (u32, Option<i64>, Vec<Range>) = (0, None, Vec::new());
@@ -160,7 +160,7 @@ fn texts(
     limit: u32,
 ) -> Result<Vec<Text>, Error> {
     let sql = "SELECT id, tenant = ?1, title, description FROM tasks WHERE id > ?2 AND id < ?3 \
-               ORDER BY id DESC LIMIT ?4";
+               ORDER BY id DESC LIMIT ?4 + 0";
     let mut statement = connection.prepare_cached(sql)?;
     let texts = statement.query_map(params![tenant.0, floor, before, limit], text)?;
     texts.collect()
@@ -207,7 +207,7 @@ pub(crate) fn plan(connection: &Connection, least: u32, hand: &mut i64) -> Resul
     plan_edits(connection, known, &mut plan)?;
     plan_new(connection, known, least, &mut plan)?;
     let sql = "SELECT first, EXISTS (SELECT 1 FROM tasks WHERE id >= first AND id <= last) \
-               FROM search_sketches WHERE first > ?1 AND last < ?2 ORDER BY first LIMIT ?3";
+               FROM search_sketches WHERE first > ?1 AND last < ?2 ORDER BY first LIMIT ?3 + 0";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(params![*hand, known, LOOKED_AT])?;
     *hand = 0;
@@ -222,7 +222,7 @@ pub(crate) fn plan(connection: &Connection, least: u32, hand: &mut i64) -> Resul
 
 fn plan_edits(connection: &Connection, known: i64, plan: &mut Plan) -> Result<(), Error> {
     // Those behind the last sketch will be in the next one; they stay until they are.
-    let sql = "SELECT number, task FROM search_edits WHERE task <= ?1 ORDER BY number LIMIT ?2";
+    let sql = "SELECT number, task FROM search_edits WHERE task <= ?1 ORDER BY number LIMIT ?2 + 0";
     let mut statement = connection.prepare_cached(sql)?;
     let edits = statement.query_map(params![known, EDITS], |row| Ok((row.get(0)?, row.get(1)?)))?;
     for edit in edits {
@@ -238,7 +238,7 @@ fn plan_edits(connection: &Connection, known: i64, plan: &mut Plan) -> Result<()
     plan.sketched.more |= plan.edits.len() == EDITS;
     // Of a task that has no sketch yet the latest edit alone says that there was one.
     let sql = "SELECT number FROM (SELECT number, row_number() OVER (PARTITION BY task \
-               ORDER BY number DESC) AS nth FROM search_edits WHERE task > ?1) WHERE nth > 1 LIMIT ?2";
+               ORDER BY number DESC) AS nth FROM search_edits WHERE task > ?1) WHERE nth > 1 LIMIT ?2 + 0";
     let mut statement = connection.prepare_cached(sql)?;
     let doubled = statement.query_map(params![known, REPEATS], |row| row.get::<_, i64>(0))?;
     for number in doubled {
@@ -248,9 +248,9 @@ fn plan_edits(connection: &Connection, known: i64, plan: &mut Plan) -> Result<()
 }
 
 fn plan_new(connection: &Connection, known: i64, least: u32, plan: &mut Plan) -> Result<(), Error> {
-    let sql = "SELECT id, 0, title, description FROM tasks WHERE id > ?1 ORDER BY id LIMIT ?2";
+    let sql = "SELECT id, 0, title, description FROM tasks WHERE id > ?1 ORDER BY id LIMIT ?2 + 0";
     let mut statement = connection.prepare_cached(sql)?;
-    let count = "SELECT count(*) FROM (SELECT 1 FROM tasks WHERE id > ?1 LIMIT ?2)";
+    let count = "SELECT count(*) FROM (SELECT 1 FROM tasks WHERE id > ?1 LIMIT ?2 + 0)";
     let there: u32 = connection
         .prepare_cached(count)?
         .query_row(params![known, least.max(1)], |row| row.get(0))?;

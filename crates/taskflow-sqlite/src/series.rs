@@ -164,7 +164,7 @@ fn forget(connection: &Connection, latest: Minute) -> Result<(), Error> {
     connection
         .prepare_cached(
             "DELETE FROM series WHERE (tenant, queue, minute) IN (SELECT tenant, queue, minute \
-             FROM series INDEXED BY series_minute WHERE minute < ?1 ORDER BY minute LIMIT ?2)",
+             FROM series INDEXED BY series_minute WHERE minute < ?1 ORDER BY minute LIMIT ?2 + 0)",
         )?
         .execute(params![first.0, FORGET_MAX])
         .map(drop)

@@ -20,9 +20,9 @@ const OVERVIEW: &str = "WITH counted AS MATERIALIZED (SELECT queue, kind, \
      SELECT 0, '', sum(pending), sum(in_progress), sum(completed), sum(failed), sum(cancelled) \
      FROM counted WHERE true HAVING count(*) > 0 \
      UNION ALL SELECT * FROM (SELECT 1, queue, sum(pending), sum(in_progress), sum(completed), \
-     sum(failed), sum(cancelled) FROM counted WHERE queue > ?4 GROUP BY queue ORDER BY queue LIMIT ?6) \
+     sum(failed), sum(cancelled) FROM counted WHERE queue > ?4 GROUP BY queue ORDER BY queue LIMIT ?6 + 0) \
      UNION ALL SELECT * FROM (SELECT 2, kind, sum(pending), sum(in_progress), sum(completed), \
-     sum(failed), sum(cancelled) FROM counted WHERE kind > ?5 GROUP BY kind ORDER BY kind LIMIT ?6)";
+     sum(failed), sum(cancelled) FROM counted WHERE kind > ?5 GROUP BY kind ORDER BY kind LIMIT ?6 + 0)";
 
 /// Tasks by queue and kind from the kept counts.
 pub(crate) fn overview(

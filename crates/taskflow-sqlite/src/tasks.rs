@@ -324,7 +324,7 @@ fn ahead_sql(priority: Priority) -> String {
     let own = priority.number();
     arms.push(format!("{lane} {own} AND run_at < ?5"));
     arms.push(format!("{lane} {own} AND run_at = ?5 AND id < ?6"));
-    format!("SELECT count(*) FROM ({} LIMIT ?7)", arms.join(" UNION ALL "))
+    format!("SELECT count(*) FROM ({} LIMIT ?7 + 0)", arms.join(" UNION ALL "))
 }
 
 const COUNTED: &str = "SELECT status, sum(n) FROM task_counts WHERE tenant = ?1 GROUP BY status";

@@ -166,7 +166,7 @@ impl Act<'_> {
         let mut statement = self.connection.prepare_cached(
             "SELECT run_at, id FROM tasks INDEXED BY tasks_ready WHERE tenant = ?1 \
              AND queue = ?2 AND kind = ?3 AND priority = ?4 AND run_at <= ?5 \
-             AND status = 0 AND blocked_by = 0 ORDER BY run_at, id LIMIT ?6",
+             AND status = 0 AND blocked_by = 0 ORDER BY run_at, id LIMIT ?6 + 0",
         )?;
         let (queue, kind) = (lane.queue.as_str(), lane.kind.as_str());
         let params =
@@ -312,11 +312,11 @@ fn size(task: &taskflow_core::Task) -> usize {
 /// What can run out, each by the index that orders it.
 const EXPIRING: [&str; 3] = [
     "SELECT id, tenant FROM tasks INDEXED BY tasks_leased \
-     WHERE lease_until <= ?1 ORDER BY lease_until, id LIMIT ?2",
+     WHERE lease_until <= ?1 ORDER BY lease_until, id LIMIT ?2 + 0",
     "SELECT id, tenant FROM tasks INDEXED BY tasks_deadline \
-     WHERE status = 0 AND deadline_at <= ?1 ORDER BY deadline_at, id LIMIT ?2",
+     WHERE status = 0 AND deadline_at <= ?1 ORDER BY deadline_at, id LIMIT ?2 + 0",
     "SELECT id, tenant FROM tasks INDEXED BY tasks_expiring \
-     WHERE status = 0 AND expires_at <= ?1 ORDER BY expires_at, id LIMIT ?2",
+     WHERE status = 0 AND expires_at <= ?1 ORDER BY expires_at, id LIMIT ?2 + 0",
 ];
 
 fn overdue(

@@ -150,7 +150,7 @@ fn forget(connection: &Connection, before: Timestamp, limit: u32) -> Result<u32,
             "DELETE FROM workers WHERE (tenant, name) IN (SELECT tenant, name FROM workers \
              WHERE last_seen < ?1 AND (tenant, name) NOT IN (SELECT tenant, worker \
              FROM tasks INDEXED BY tasks_leased WHERE lease_until IS NOT NULL \
-             AND worker IS NOT NULL) LIMIT ?2)",
+             AND worker IS NOT NULL) LIMIT ?2 + 0)",
         )?
         .execute(params![before.micros(), limit])?;
     Ok(u32::try_from(gone).unwrap_or(u32::MAX))
@@ -172,7 +172,7 @@ fn read(connection: &Connection, scope: TenantId, which: Which) -> Result<Vec<Wo
             "SELECT ",
             columns!(),
             " FROM workers WHERE tenant = ?1 AND (last_seen < ?2 OR last_seen = ?2 AND name > ?3) \
-             ORDER BY last_seen DESC, name LIMIT ?4"
+             ORDER BY last_seen DESC, name LIMIT ?4 + 0"
         ))?
         .query_map(params![scope.0, at, name, limit], |found| row(found, 0))?
         .collect()
@@ -228,7 +228,7 @@ fn held(
     let ids: Vec<i64> = connection
         .prepare_cached(
             "SELECT id FROM tasks INDEXED BY tasks_leased WHERE lease_until IS NOT NULL \
-             AND tenant = ?1 AND worker = ?2 AND started_at <= ?3 ORDER BY id LIMIT ?4",
+             AND tenant = ?1 AND worker = ?2 AND started_at <= ?3 ORDER BY id LIMIT ?4 + 0",
         )?
         .query_map(params![scope.0, worker.as_str(), now.micros(), limit], |row| row.get(0))?
         .collect::<Result<_, _>>()?;

@@ -32,6 +32,7 @@ mod page;
 mod queues;
 mod retention;
 pub mod search;
+pub mod shape;
 mod stats;
 mod tasks;
 pub mod weight;

@@ -10,8 +10,8 @@ use tokio_postgres::{Client, NoTls};
 use super::url;
 use crate::options::{Options, PoolMode};
 use crate::{
-    columns, connect, desk, gates, guard, idempotency, keyed, lanes, lists, migrate, queues,
-    retention, search, tasks, work, workers,
+    connect, desk, gates, guard, idempotency, keyed, lanes, lists, migrate, queues, retention,
+    search, states, tasks, work, workers,
 };
 
 /// A statement, the types of its parameters, values for them, and the indexes it may walk.
@@ -175,7 +175,21 @@ fn short_walks() -> Vec<Walk> {
         walk("holds", workers::HOLDS, "int8,text[]", "1,'{w}'", &["tasks_leased"]),
         walk("held", workers::HELD, "int8,text,int8,int8", "1,'w',5,500", &["tasks_leased"]),
         walk("lock", desk::LOCK, "int8[]", "'{1,2}'", &["tasks_id"]),
-        walk("update", columns::UPDATE, UPDATE_TYPES, UPDATE_VALUES, &["tasks_id"]),
+        walk(
+            "claimed",
+            states::CLAIMED,
+            "int8[],int4[],bytea[],int8[],int4[],text[],int8[],int8[]",
+            "'{1}','{1}','{x}','{9}','{30}','{w}','{5}','{2}'",
+            &["tasks_id"],
+        ),
+        walk(
+            "completed",
+            states::COMPLETED,
+            "int8[],bytea[],bytea[],int2[],int8[],text[],int8[]",
+            "'{1}','{x}','{x}','{0}','{5}','{1}','{3}'",
+            &["tasks_id"],
+        ),
+        walk("update", states::UPDATE, UPDATE_TYPES, UPDATE_VALUES, &["tasks_id"]),
         walk("holder", tasks::HOLDER, "int8,text,text", "1,'q','key'", &["tasks_unique"]),
         walk(
             "ahead",
