@@ -114,11 +114,15 @@ impl Quiet {
 const READ: Duration = Duration::from_secs(17);
 
 /// How many of so many connections write, serve background duties, and read for clients: none is in the
-/// way of the others. The flushers are six and seldom all at work at once: then one waits for another's
+/// way of the others. The flushers are seven and seldom all at work at once: then one waits for another's
 /// transaction.
 /// Flushers of work: one claims while another finishes. Measured on two cores with 1, 2, 3 and 4: a stock is
 /// worked off at 22,700, 32,800, 30,000 and 24,400 tasks/s, beside creations the fewer the better.
 const WORKING: usize = 2;
+
+/// Flushers of new tasks: while the database works on one batch, the answers of the other go out. Measured on
+/// two cores: tasks in bulk 78,000 with one and 115,000/s with two, tasks one by one the same.
+const INSERTING: usize = 2;
 
 fn shares(size: u32) -> [u32; 3] {
     let duties = if size < 8 { 1 } else { 2 };
@@ -153,7 +157,11 @@ impl PostgresStore {
         let (bound, binding) = batcher::channel();
         let (works, working) = batcher::channel();
         let (changes, changing) = batcher::channel();
-        spawn(writer::run(Inserts { lanes: Arc::clone(&lanes) }, writers.clone(), inserting));
+        let inserting = Arc::new(tokio::sync::Mutex::new(inserting));
+        for _ in 0..INSERTING {
+            let (room, inserting) = (Inserts { lanes: Arc::clone(&lanes) }, Arc::clone(&inserting));
+            spawn(writer::run_beside(room, writers.clone(), inserting));
+        }
         spawn(writer::run(Inserts { lanes: Arc::clone(&lanes) }, writers.clone(), binding));
         let working = Arc::new(tokio::sync::Mutex::new(working));
         for _ in 0..WORKING {
