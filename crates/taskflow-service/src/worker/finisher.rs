@@ -12,8 +12,8 @@ use tokio::task::JoinHandle;
 use super::heart::Heart;
 use super::source::{Key, WorkSource};
 
-/// Most reports in one call.
-const BATCH: usize = 100;
+/// Most reports in one call, as many as one claim may hand out.
+const BATCH: usize = 500;
 /// First pause after a failed call, doubled each time up to a second.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 /// Results and errors of one call, in bytes; a call with one report may be larger. Half of what a

@@ -25,8 +25,9 @@ use source::WorkSource;
 
 /// How long one claim waits for work before it asks again.
 const CLAIM_WAIT: Duration = Duration::from_secs(20);
-/// Most jobs taken by one claim: more would only wait here for a slot.
-const CLAIM_MAX: u32 = 100;
+/// Most jobs taken by one claim, as far as there are slots. A commit costs as much as a hundred rows, and a
+/// claim of thousands would hold up its neighbours.
+const CLAIM_MAX: u32 = 500;
 /// From a claim to the next when the source answered empty without waiting, as one that stops does.
 const CLAIM_PAUSE: Duration = Duration::from_millis(100);
 /// From a claim to the next while it is to drain: so long after the word it works again.
