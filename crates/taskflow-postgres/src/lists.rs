@@ -3,7 +3,9 @@
 
 use taskflow_core::limits::PAGE_BYTES_MAX;
 use taskflow_core::{Kind, Priority, QueueName, Status, Task, TaskId, TenantId, Timestamp};
-use taskflow_store::lists::{CODE, COMPARED, Codes, Gap, Lane, Merge, Off, SORTED_MAX, Source};
+use taskflow_store::lists::{
+    CODE, COMPARED, Codes, Gap, LANES_MANY, Lane, Merge, NEAR, Off, SORTED_MAX, Source,
+};
 use taskflow_store::{Filter, Found, Page, Paged};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -79,9 +81,6 @@ async fn floor(session: &Session, after: Option<Timestamp>) -> Result<i64, Failu
     rows.first().map_or(Ok(0), |row| get(row, 0))
 }
 
-/// Of so many ids the tasks are looked at one by one, whatever the filter: some milliseconds.
-const NEAR: i64 = 8_192;
-
 async fn newest(session: &Session) -> Result<i64, Failure> {
     let rows = session.query(NEWEST, &[]).await?;
     rows.first().map_or(Ok(0), |row| get(row, 0))
@@ -154,7 +153,7 @@ impl<'a> Ask<'a> {
         }
         let limit_skip = [self.page.limit.into(), self.page.skip.into()];
         let ids = match self.is_near() {
-            true => self.near(limit_skip).await?,
+            true => self.near(self.between, limit_skip).await?,
             false => self.ids(self.between, limit_skip).await?,
         };
         let full = ids.len() >= self.page.limit as usize;
@@ -169,11 +168,27 @@ impl<'a> Ask<'a> {
         floor > 0 && before.saturating_sub(floor) <= NEAR
     }
 
-    async fn near(&self, limit_skip: [i64; 2]) -> Result<Vec<TaskId>, Failure> {
+    async fn near(&self, between: [i64; 2], limit_skip: [i64; 2]) -> Result<Vec<TaskId>, Failure> {
         let Codes { whole, some, off } = &self.codes;
         let sql = window("id", *off);
         let what = (sql.as_str(), &self.page.filter);
-        self.walked(what, self.between, limit_skip, [whole, some]).await
+        self.walked(what, between, limit_skip, [whole, some]).await
+    }
+
+    /// A full page of the newest tasks of a filter with very many lanes; none where it is not full.
+    async fn newest_of_many(
+        &self,
+        [floor, before]: [i64; 2],
+        limit_skip: [i64; 2],
+    ) -> Result<Option<Vec<TaskId>>, Failure> {
+        if self.lanes.len() <= LANES_MANY || limit_skip[1] > 0 {
+            return Ok(None);
+        }
+        let before = before.min(newest(self.session).await?.saturating_add(1));
+        let between = [floor.max(before.saturating_sub(NEAR)), before];
+        let ids = self.near(between, limit_skip).await?;
+        let is_full = i64::try_from(ids.len()).is_ok_and(|many| many >= limit_skip[0]);
+        Ok(is_full.then_some(ids))
     }
 
     /// Whether nothing but a text is asked for.
@@ -196,6 +211,9 @@ impl<'a> Ask<'a> {
                 self.walked((&sql, filter), between, limit_skip, [&self.codes.all(), &[]]).await
             }
             Source::Lanes => {
+                if let Some(ids) = self.newest_of_many(between, limit_skip).await? {
+                    return Ok(ids);
+                }
                 let apart = match off.filter(|_| self.apart) {
                     Some(off) => {
                         let most = [limit_skip[0].saturating_add(limit_skip[1]), 0];

@@ -5,7 +5,9 @@ use rusqlite::types::ToSql;
 use rusqlite::{Connection, Error, OptionalExtension, Row, params};
 use taskflow_core::limits::PAGE_BYTES_MAX;
 use taskflow_core::{Kind, QueueName, Status, Task, TaskId, TenantId, Timestamp};
-use taskflow_store::lists::{CODE, COMPARED, Codes, Lane, Merge, Off, SORTED_MAX, Source};
+use taskflow_store::lists::{
+    CODE, COMPARED, Codes, LANES_MANY, Lane, Merge, NEAR, Off, SORTED_MAX, Source,
+};
 use taskflow_store::{Filter, Found, Page, Paged, weight};
 
 use crate::{memory, search, tasks};
@@ -167,6 +169,9 @@ impl Ask<'_> {
             Source::All => self.ids(&paged(&all(filter)), between, limits),
             Source::Tag => self.ids(&paged(&walk.tagged(filter)), between, limits),
             Source::Lanes => {
+                if let Some(ids) = self.newest_of_many(walk, between, limits)? {
+                    return Ok(ids);
+                }
                 let most = [limits[0].saturating_add(limits[1]), 0];
                 let apart = walk.put_off(filter).map(|sql| self.ids(&paged(&sql), between, most));
                 let whole = |lane: &&Lane| !walk.apart || walk.codes.whole.contains(&lane.code);
@@ -174,6 +179,25 @@ impl Ask<'_> {
                 self.merged(&lanes, apart.transpose()?, &walk.range(filter), between, limits)
             }
         }
+    }
+
+    /// A full page of the newest tasks of a filter with very many lanes, looked at one by one; none where it
+    /// is not full.
+    fn newest_of_many(
+        &self,
+        walk: &Walk,
+        [floor, before]: [i64; 2],
+        limits: [u32; 2],
+    ) -> Result<Option<Vec<i64>>, Error> {
+        if walk.lanes.len() <= LANES_MANY || limits[1] > 0 {
+            return Ok(None);
+        }
+        let mut newest = self.connection.prepare_cached("SELECT ifnull(max(id), 0) FROM tasks")?;
+        let newest: i64 = newest.query_row([], |row| row.get(0))?;
+        let before = before.min(newest.saturating_add(1));
+        let between = [floor.max(before.saturating_sub(NEAR)), before];
+        let ids = self.ids(&paged(&walk.newest(&self.page.filter)), between, limits)?;
+        Ok((ids.len() >= limits[0] as usize).then_some(ids))
     }
 
     /// The ids of some lanes, and those that are `known` already, in one order.
@@ -291,6 +315,12 @@ impl Walk {
         format!("{}{}{}", lane(), when(self.codes.off.filter(|_| !self.apart)), rest(filter))
     }
 
+    /// The newest tasks, looked at one by one.
+    fn newest(&self, filter: &Filter) -> String {
+        let codes = among(&self.codes.all());
+        format!("{}{codes}{}", all(filter), when(self.codes.off))
+    }
+
     /// Tasks that were put off, when they are read apart.
     fn put_off(&self, filter: &Filter) -> Option<String> {
         let off = self.codes.off.filter(|_| self.apart)?;
@@ -318,7 +348,8 @@ impl Walk {
             Source::Tag => vec![paged(&self.tagged(filter))],
             Source::Lanes => {
                 let put_off = self.put_off(filter).map(|sql| paged(&sql));
-                put_off.into_iter().chain([newest_first(&self.range(filter))]).collect()
+                let newest = paged(&self.newest(filter));
+                put_off.into_iter().chain([newest, newest_first(&self.range(filter))]).collect()
             }
         }
     }

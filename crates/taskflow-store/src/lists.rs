@@ -46,6 +46,13 @@ pub const COMPARED: u32 = 500;
 /// Up to so many delayed tasks are read by `run_at` and sorted; beyond it all delayed ones are walked.
 pub const SORTED_MAX: u32 = 10_000;
 
+/// Over more lanes than this a page looks at the newest tasks one by one first: where so many lanes have
+/// tasks of a filter, most pages are full before as many lanes are looked at.
+pub const LANES_MANY: usize = 512;
+
+/// At so many ids it looks then: some milliseconds.
+pub const NEAR: i64 = 8_192;
+
 /// What of the tasks that were put off a filter wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Off {

@@ -9,7 +9,7 @@ use taskflow_core::{
 
 use super::harness::Harness;
 use super::stage::{Stage, done, failed, id, kind, queue, search};
-use crate::lists::SORTED_MAX;
+use crate::lists::{LANES_MANY, SORTED_MAX};
 use crate::model::Model;
 use crate::{Claim, Edit, Filter, Inserted, Page, Store};
 
@@ -42,6 +42,37 @@ fn of_tag(tag: &str) -> Filter {
 
 fn of_reason(reason: PendingReason) -> Filter {
     Filter { reason: Some(reason), ..Filter::default() }
+}
+
+/// A lane each: pages that are full by their newest tasks, and those that are not.
+pub async fn a_list_over_very_many_lanes_is_whole(h: &dyn Harness) {
+    let stage = Stage::open(h).await;
+    let many = i64::try_from(LANES_MANY).expect("fits") + 40;
+    let plan = |n: i64| NewTask { kind: kind(&format!("k{n}")), ..stage.plan("t") };
+    stage.insert((1..=many).map(plan).collect()).await;
+    for n in [many, many - 1, 7] {
+        stage.set(id(n), Status::Failed).await;
+    }
+    let waiting = Filter { status: Some(Status::Pending), ..Filter::default() };
+    let all: Vec<i64> = (1..=many - 2).rev().filter(|n| *n != 7).collect();
+    assert_eq!(listed(&stage, waiting.clone()).await, all);
+    assert_eq!(listed(&stage, of_reason(PendingReason::Ready)).await, all);
+    let mut walked = Vec::new();
+    loop {
+        let before = walked.last().copied().and_then(TaskId::new);
+        let (filter, now) = (waiting.clone(), stage.now());
+        let page = Page { filter, before, skip: 0, limit: 100, now };
+        let found = stage.store.find(stage.tenant, page).await.expect("find works");
+        walked.extend(found.items.iter().map(|found| found.id.get()));
+        if found.rest.is_none() {
+            break;
+        }
+    }
+    assert_eq!(walked, all);
+    let skipped = stage.list(waiting, 30, 10).await;
+    assert_eq!(ids(&skipped), all[30..40]);
+    let failed = Filter { status: Some(Status::Failed), ..Filter::default() };
+    assert_eq!(listed(&stage, failed).await, [many, many - 1, 7]);
 }
 
 /// Alone, and with a status and a priority.

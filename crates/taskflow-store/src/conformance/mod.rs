@@ -63,6 +63,7 @@ macro_rules! conformance {
                 of_a_thousand_equal_keys_one_is_taken
             }
             lists {
+                a_list_over_very_many_lanes_is_whole
                 a_list_filters_by_queue_and_kind
                 a_list_by_tag_follows_births_edits_and_deletes
                 a_list_by_reason_follows_the_time
