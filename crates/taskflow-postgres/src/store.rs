@@ -113,9 +113,6 @@ impl Quiet {
 /// has fallen silent.
 const READ: Duration = Duration::from_secs(17);
 
-/// How many of so many connections write, serve background duties, and read for clients: none is in the
-/// way of the others. The flushers are seven and seldom all at work at once: then one waits for another's
-/// transaction.
 /// Flushers of work: one claims while another finishes. Measured on two cores with 1, 2, 3 and 4: a stock is
 /// worked off at 22,700, 32,800, 30,000 and 24,400 tasks/s, beside creations the fewer the better.
 const WORKING: usize = 2;
@@ -124,9 +121,12 @@ const WORKING: usize = 2;
 /// two cores: tasks in bulk 78,000 with one and 115,000/s with two, tasks one by one the same.
 const INSERTING: usize = 2;
 
+/// How many of so many connections write, serve background duties, and read for clients: none is in the
+/// way of the others. The flushers are seven and seldom all at work at once: then one waits for another's
+/// transaction.
 fn shares(size: u32) -> [u32; 3] {
     let duties = if size < 8 { 1 } else { 2 };
-    let writers = size.saturating_sub(duties + 1).clamp(1, 6);
+    let writers = size.saturating_sub(duties + 1).clamp(1, 5);
     [writers, duties, size.saturating_sub(writers + duties).max(1)]
 }
 
