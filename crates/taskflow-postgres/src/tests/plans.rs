@@ -35,6 +35,7 @@ fn walk(
 
 fn walks() -> Vec<Walk> {
     let mut walks = short_walks();
+    walks.extend(changes());
     walks.extend(limited_walks());
     walks.extend(lists());
     walks
@@ -122,6 +123,28 @@ fn limited_walks() -> Vec<Walk> {
     ]
 }
 
+/// Those of changes of state.
+fn changes() -> Vec<Walk> {
+    vec![
+        walk("lock", desk::LOCK, "int8[]", "'{1,2}'", &["tasks_id"]),
+        walk(
+            "claimed",
+            states::CLAIMED,
+            "int8[],int4[],bytea[],int8[],int4[],text[],int8[],int8[]",
+            "'{1}','{1}','{x}','{9}','{30}','{w}','{5}','{2}'",
+            &["tasks_id"],
+        ),
+        walk(
+            "completed",
+            states::COMPLETED,
+            "int8[],bytea[],bytea[],int2[],int8[],text[],int8[]",
+            "'{1}','{x}','{x}','{0}','{5}','{1}','{3}'",
+            &["tasks_id"],
+        ),
+        walk("update", states::UPDATE, UPDATE_TYPES, UPDATE_VALUES, &["tasks_id"]),
+    ]
+}
+
 fn short_walks() -> Vec<Walk> {
     let lane = "'{1}','{q}','{k}','{1}','{1}','{1}','{1}'";
     let [leases, deadlines, expiring] = work::EXPIRING.map(|from| format!("SELECT id {from}"));
@@ -174,22 +197,6 @@ fn short_walks() -> Vec<Walk> {
         walk("expiring", expiring, ran_out.0, ran_out.1, &["tasks_expiring"]),
         walk("holds", workers::HOLDS, "int8,text[]", "1,'{w}'", &["tasks_leased"]),
         walk("held", workers::HELD, "int8,text,int8,int8", "1,'w',5,500", &["tasks_leased"]),
-        walk("lock", desk::LOCK, "int8[]", "'{1,2}'", &["tasks_id"]),
-        walk(
-            "claimed",
-            states::CLAIMED,
-            "int8[],int4[],bytea[],int8[],int4[],text[],int8[],int8[]",
-            "'{1}','{1}','{x}','{9}','{30}','{w}','{5}','{2}'",
-            &["tasks_id"],
-        ),
-        walk(
-            "completed",
-            states::COMPLETED,
-            "int8[],bytea[],bytea[],int2[],int8[],text[],int8[]",
-            "'{1}','{x}','{x}','{0}','{5}','{1}','{3}'",
-            &["tasks_id"],
-        ),
-        walk("update", states::UPDATE, UPDATE_TYPES, UPDATE_VALUES, &["tasks_id"]),
         walk("holder", tasks::HOLDER, "int8,text,text", "1,'q','key'", &["tasks_unique"]),
         walk(
             "ahead",
