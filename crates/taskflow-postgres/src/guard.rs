@@ -4,24 +4,22 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::LazyLock;
 
-use taskflow_core::{QueueName, Task};
+use taskflow_core::{QueueName, Task, TaskId, Timestamp};
 use tokio_postgres::types::Type;
 
 use crate::desk::Desk;
 use crate::error::Failure;
 use crate::keyed;
 use crate::lanes::Places;
-use crate::rows::{self, small, task_columns};
+use crate::rows::{self, get, small, task_columns};
 use crate::session::Param;
 use crate::work::{FullKeys, Hand};
 
 /// How many tasks one look fetches: what a claim of a hundred takes by turn, and one more.
 const ELDERS: usize = 8;
 
-/// How many more are looked at than are wanted: another node may hold the first ones.
-const WINDOW: i64 = 2;
-
-/// The oldest tasks of lower priorities in queues that had their turn in this claim, locked.
+/// The oldest tasks of lower priorities in queues that had their turn in this claim. They are locked one by
+/// one when they are taken: a claim of another node that found the rest locked would go to sleep over them.
 ///
 /// Of the priority at hand the tasks come oldest first anyway, so only a lower one can hold an older task;
 /// most queues use one priority, and then a single look says that there is none.
@@ -32,10 +30,15 @@ pub(crate) struct Elders(HashMap<QueueName, Line>);
 struct Line {
     /// Below this one they were looked for.
     priority: i16,
-    tasks: VecDeque<Task>,
+    tasks: VecDeque<Place>,
     /// There may be more behind them.
     more: bool,
+    /// Those that were taken, or that somebody else holds.
+    passed: Vec<i64>,
 }
+
+/// Where a task stands among those of a queue, whatever their priorities.
+type Place = (Timestamp, TaskId);
 
 impl Desk<'_> {
     /// Hands out the oldest ready task of a task's queue when it is its turn.
@@ -77,24 +80,37 @@ impl Desk<'_> {
         loop {
             let line = elders.0.get_mut(&task.queue).filter(|line| line.priority == priority);
             let Some(line) = line else {
-                let line = self.line(&task.queue, priority, places).await?;
+                let line = self.line(&task.queue, priority, places, Vec::new()).await?;
                 elders.0.insert(task.queue.clone(), line);
                 continue;
             };
-            match line.tasks.front() {
-                Some(elder) if place(elder) > place(task) => return Ok(None),
-                Some(_) => {}
-                None if line.more => {
-                    *line = self.line(&task.queue, priority, places).await?;
-                    continue;
+            let Some(&elder) = line.tasks.front() else {
+                if !line.more {
+                    return Ok(None);
                 }
-                None => return Ok(None),
+                let passed = std::mem::take(&mut line.passed);
+                *line = self.line(&task.queue, priority, places, passed).await?;
+                continue;
+            };
+            if elder > place(task) {
+                return Ok(None);
             }
-            let elder = line.tasks.pop_front().filter(|elder| !self.is_handed_out(elder.id));
-            if elder.is_some() {
-                return Ok(elder);
+            line.tasks.pop_front();
+            line.passed.push(elder.1.get());
+            if let Some(elder) = self.lock_waiting(elder.1).await? {
+                return Ok(Some(elder));
             }
         }
+    }
+
+    /// A task that still waits and that nobody else holds, locked.
+    async fn lock_waiting(&mut self, id: TaskId) -> Result<Option<Task>, Failure> {
+        if self.is_handed_out(id) {
+            return Ok(None);
+        }
+        let params: [Param<'_>; 2] = [(&id.get(), Type::INT8), (&self.now.micros(), Type::INT8)];
+        let rows = self.session.query(TAKE, &params).await?;
+        rows.first().map(rows::task).transpose()
     }
 
     async fn line(
@@ -102,15 +118,17 @@ impl Desk<'_> {
         queue: &QueueName,
         priority: i16,
         places: &Places,
+        passed: Vec<i64>,
     ) -> Result<Line, Failure> {
         if priority == 0 {
-            return Ok(Line { priority, tasks: VecDeque::new(), more: false });
+            return Ok(Line { priority, tasks: VecDeque::new(), more: false, passed });
         }
-        let handed = self.handed_out_below(queue, priority);
+        let mut handed = self.handed_out_below(queue, priority);
+        handed.extend(&passed);
         let mut own = places.clone();
         own.keep(|of| of == queue.as_str());
         let wanted = i64::try_from(ELDERS).unwrap_or(i64::MAX);
-        let window = wanted * WINDOW + i64::try_from(handed.len()).unwrap_or(i64::MAX / 2);
+        let window = wanted + i64::try_from(handed.len()).unwrap_or(i64::MAX / 2);
         let params: [Param<'_>; 12] = [
             (&self.tenant.0, Type::INT8),
             (&own.queue, Type::TEXT_ARRAY),
@@ -126,9 +144,12 @@ impl Desk<'_> {
             (&handed, Type::INT8_ARRAY),
         ];
         let rows = self.session.query(&ELDER, &params).await?;
-        let tasks: VecDeque<Task> = rows.iter().map(rows::task).collect::<Result<_, _>>()?;
+        let place = |row| -> Result<Place, Failure> {
+            Ok((Timestamp::from_micros(get(row, 1)?), rows::id(row)?))
+        };
+        let tasks: VecDeque<Place> = rows.iter().map(place).collect::<Result<_, _>>()?;
         let more = tasks.len() >= ELDERS;
-        Ok(Line { priority, tasks, more })
+        Ok(Line { priority, tasks, more, passed })
     }
 
     /// The oldest ready task of a queue of which some concurrency keys are full.
@@ -148,12 +169,19 @@ impl Desk<'_> {
     }
 }
 
-/// Where a task stands among those of a queue, whatever their priorities.
-fn place(task: &Task) -> (taskflow_core::Timestamp, taskflow_core::TaskId) {
+fn place(task: &Task) -> Place {
     (task.state.run_at, task.id)
 }
 
-/// Locks the oldest ready tasks of some lanes below a priority.
+/// Locks a task that waits.
+pub(crate) const TAKE: &str = concat!(
+    "SELECT ",
+    task_columns!(),
+    " FROM taskflow.tasks WHERE id = $1 AND status + 0 = 0 AND blocked_by = 0 AND run_at <= $2 \
+     FOR UPDATE SKIP LOCKED"
+);
+
+/// The oldest ready tasks of some lanes below a priority.
 pub(crate) static ELDER: LazyLock<String> = LazyLock::new(|| {
     let lane = |priority: usize| {
         format!(
@@ -167,11 +195,7 @@ pub(crate) static ELDER: LazyLock<String> = LazyLock::new(|| {
     };
     let lanes: Vec<String> = (0..4).map(lane).collect();
     format!(
-        "WITH w AS MATERIALIZED ({}) SELECT {} FROM taskflow.tasks \
-         WHERE id = ANY(ARRAY(SELECT id FROM w ORDER BY run_at, id LIMIT $6)) AND status + 0 = 0 \
-         AND blocked_by = 0 AND run_at <= $4 AND id <> ALL($12::int8[]) \
-         ORDER BY run_at, id LIMIT $5 FOR UPDATE SKIP LOCKED",
-        lanes.join(" UNION ALL "),
-        task_columns!()
+        "SELECT id, run_at FROM ({}) AS w WHERE id <> ALL($12::int8[]) ORDER BY run_at, id LIMIT $5",
+        lanes.join(" UNION ALL ")
     )
 });
