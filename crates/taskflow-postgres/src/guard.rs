@@ -18,6 +18,9 @@ use crate::work::{FullKeys, Hand};
 /// How many tasks one look fetches: what a claim of a hundred takes by turn, and one more.
 const ELDERS: usize = 8;
 
+/// After so many that others hold, the turn is given up: each is a round trip.
+const MISSES: usize = 16;
+
 /// The oldest tasks of lower priorities in queues that had their turn in this claim. They are locked one by
 /// one when they are taken: a claim of another node that found the rest locked would go to sleep over them.
 ///
@@ -45,7 +48,7 @@ impl Desk<'_> {
     pub(crate) async fn guard(
         &mut self,
         task: &Task,
-        (places, keys): (&Places, &FullKeys),
+        places: &Places,
         elders: &mut Elders,
         hands: &mut [Hand<'_>],
     ) -> Result<bool, Failure> {
@@ -56,8 +59,10 @@ impl Desk<'_> {
             && self.gates.is_guard_turn(&self.lanes.gates, self.tenant, &task.queue)
         {
             let Some(hand) = hands.iter_mut().find(|hand| hand.wants() > 0) else { break };
+            // A key may have become full since the look that found the task.
+            let keys = self.gates.full_keys(self.tenant);
             let oldest = match keys.0.iter().any(|full| full == task.queue.as_str()) {
-                true => self.oldest_of_open_keys(task, (places, keys), &passed).await?,
+                true => self.oldest_of_open_keys(task, (places, &keys), &passed).await?,
                 false => self.elder(task, places, elders).await?,
             };
             let Some(oldest) = oldest else { break };
@@ -77,7 +82,8 @@ impl Desk<'_> {
         elders: &mut Elders,
     ) -> Result<Option<Task>, Failure> {
         let priority = small(task.priority.number());
-        loop {
+        let mut misses = 0;
+        while misses < MISSES {
             let line = elders.0.get_mut(&task.queue).filter(|line| line.priority == priority);
             let Some(line) = line else {
                 let line = self.line(&task.queue, priority, places, Vec::new()).await?;
@@ -100,7 +106,9 @@ impl Desk<'_> {
             if let Some(elder) = self.lock_waiting(elder.1).await? {
                 return Ok(Some(elder));
             }
+            misses += 1;
         }
+        Ok(None)
     }
 
     /// A task that still waits and that nobody else holds, locked.

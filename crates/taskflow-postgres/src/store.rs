@@ -126,7 +126,8 @@ const INSERTING: usize = 2;
 /// transaction.
 fn shares(size: u32) -> [u32; 3] {
     let duties = if size < 8 { 1 } else { 2 };
-    let writers = size.saturating_sub(duties + 1).clamp(1, 5);
+    let most = if size < 9 { 4 } else { 5 };
+    let writers = size.saturating_sub(duties + 1).clamp(1, most);
     [writers, duties, size.saturating_sub(writers + duties).max(1)]
 }
 

@@ -92,7 +92,7 @@ impl Desk<'_> {
             let (many, mut progress, mut refused) = (tasks.len(), false, false);
             let bytes: usize = tasks.iter().map(size).sum();
             for task in tasks {
-                progress |= self.guard(&task, (&places, &keys), &mut elders, &mut hands).await?;
+                progress |= self.guard(&task, &places, &mut elders, &mut hands).await?;
                 let Some(hand) = hands.iter_mut().find(|hand| hand.wants() > 0) else { break };
                 let lets = self.lets_through(&task);
                 refused |= !lets;

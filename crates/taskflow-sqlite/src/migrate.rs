@@ -37,7 +37,16 @@ pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Op
         if found == SCHEMA {
             return Ok(());
         }
-        match Migrations::from_slice(STEPS).to_latest(connection) {
+        // A new index is sorted in temporary files: of ten million tasks it would be a gigabyte in memory.
+        let sorts_in = |connection: &Connection, place: &str| {
+            connection
+                .pragma_update(None, "temp_store", place)
+                .map_err(|error| unreadable(error, path))
+        };
+        sorts_in(connection, "FILE")?;
+        let migrated = Migrations::from_slice(STEPS).to_latest(connection);
+        sorts_in(connection, "MEMORY")?;
+        match migrated {
             Ok(()) => return Ok(()),
             // Another process migrated meanwhile: look again.
             Err(_) if tries < 3 => tries += 1,
