@@ -171,7 +171,7 @@ impl Databases {
         opened
     }
 
-    /// An empty store, and the name of its database.
+    /// An empty store, and the name of its database, which lasts no longer than the store.
     pub(crate) async fn named(&self) -> (Arc<PostgresStore>, String) {
         let slot = slot().await;
         let name = create().await;
