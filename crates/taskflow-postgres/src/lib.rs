@@ -27,6 +27,7 @@ mod retention;
 mod rows;
 mod search;
 mod series;
+mod serve;
 mod session;
 mod states;
 mod stats;

@@ -16,6 +16,7 @@ use taskflow_store::{
 use crate::desk::Desk;
 use crate::error::Failure;
 use crate::lanes::Lanes;
+use crate::serve::{self, Asked};
 use crate::session::Session;
 use crate::tasks;
 use crate::work;
@@ -29,6 +30,22 @@ pub(crate) struct Insert {
     pub(crate) batch: Vec<NewTask>,
     /// All of them or none.
     pub(crate) all: bool,
+    /// A claim that waits for them; not looked at where a task has a key or parents.
+    pub(crate) claim: Option<Claim>,
+}
+
+/// The answer to an [`Insert`].
+#[derive(Debug)]
+pub(crate) struct Born {
+    pub(crate) inserted: AllInserted,
+    /// What the claim got.
+    pub(crate) synced: Option<Synced>,
+}
+
+impl From<AllInserted> for Born {
+    fn from(inserted: AllInserted) -> Self {
+        Self { inserted, synced: None }
+    }
 }
 
 /// The room of new tasks.
@@ -39,13 +56,9 @@ pub(crate) struct Inserts {
 #[async_trait]
 impl Room for Inserts {
     type Order = Insert;
-    type Answer = AllInserted;
+    type Answer = Born;
 
-    async fn attempt(
-        &self,
-        session: &Session,
-        orders: &[Insert],
-    ) -> Result<Vec<AllInserted>, Failure> {
+    async fn attempt(&self, session: &Session, orders: &[Insert]) -> Result<Vec<Born>, Failure> {
         let keys = orders.iter().flat_map(|order| {
             order.batch.iter().map(|new| (order.tenant, new.queue.clone(), new.kind.clone()))
         });
@@ -54,11 +67,14 @@ impl Room for Inserts {
             self.lanes.register(session, new).await?;
         }
         if orders.iter().all(|order| tasks::plain(&order.batch)) {
+            if orders.iter().any(|order| order.claim.is_some()) {
+                return serve::insert_and_claim(session, &self.lanes, orders).await;
+            }
             let answers = insert_plain(session, orders).await?;
             for (order, answer) in orders.iter().zip(&answers) {
                 self.lanes.lower(order.tenant, &answer.ready);
             }
-            return Ok(answers.into_iter().map(AllInserted::Done).collect());
+            return Ok(answers.into_iter().map(|done| AllInserted::Done(done).into()).collect());
         }
         if orders.len() > 1 && orders.iter().any(|order| order.all) {
             // What undoes its own may not undo its neighbours.
@@ -76,11 +92,12 @@ impl Room for Inserts {
                 let inserted = desk.insert(new.clone()).await?;
                 if order.all && inserted.is_refused() {
                     session.execute("ROLLBACK").await?;
-                    return Ok(vec![AllInserted::Refused { at, why: inserted }]);
+                    return Ok(vec![AllInserted::Refused { at, why: inserted }.into()]);
                 }
                 items.push(inserted);
             }
-            answers.push(AllInserted::Done(Answers { items, ready: ready(&mut desk) }));
+            let done = AllInserted::Done(Answers { items, ready: ready(&mut desk) });
+            answers.push(done.into());
         }
         desk.commit().await?;
         Ok(answers)
@@ -91,24 +108,35 @@ async fn insert_plain(
     session: &Session,
     orders: &[Insert],
 ) -> Result<Vec<Answers<Inserted>>, Failure> {
-    let batch = orders
-        .iter()
-        .flat_map(|order| order.batch.iter().map(|new| (order.tenant, order.now, new.clone())))
-        .collect();
     // One statement needs no transaction around it, but the patience for locks is said in one.
     if session.is_hurried() {
         session.begin().await?;
     }
-    let mut born = tasks::insert_plain(session, batch).await?.into_iter();
+    let born = tasks::insert_plain(session, batch(orders), !session.is_hurried()).await?;
     if session.is_hurried() {
         session.execute("COMMIT").await.map_err(|error| Failure::from(error).committing())?;
     }
+    Ok(answers(orders, born))
+}
+
+/// The new tasks of all orders.
+pub(crate) fn batch(orders: &[Insert]) -> Vec<(TenantId, Timestamp, NewTask)> {
+    let of = |order: &Insert| {
+        let (tenant, now) = (order.tenant, order.now);
+        order.batch.clone().into_iter().map(move |new| (tenant, now, new))
+    };
+    orders.iter().flat_map(of).collect()
+}
+
+/// An answer for each order from the tasks of all.
+pub(crate) fn answers(orders: &[Insert], born: Vec<Box<Task>>) -> Vec<Answers<Inserted>> {
+    let mut born = born.into_iter();
     let answer = |order: &Insert| {
         let tasks: Vec<Box<Task>> = born.by_ref().take(order.batch.len()).collect();
-        let ready = tasks.iter().map(|task| tasks::ready(task)).collect();
+        let ready = tasks.iter().map(|task| Ready::of(task)).collect();
         Answers { items: tasks.into_iter().map(Inserted::Created).collect(), ready }
     };
-    Ok(orders.iter().map(answer).collect())
+    orders.iter().map(answer).collect()
 }
 
 fn unique_keys(orders: &[Insert]) -> BTreeSet<String> {
@@ -164,7 +192,7 @@ impl Room for Works {
             desk.begin(&ids).await?;
         }
         let mut answers = Vec::with_capacity(orders.len());
-        let mut claims: Vec<(usize, TenantId, Claim)> = Vec::new();
+        let mut claims: Vec<Asked> = Vec::new();
         let mut freed = Vec::with_capacity(orders.len());
         for (at, order) in orders.iter().enumerate() {
             (desk.tenant, desk.now) = (order.tenant, order.now);
@@ -180,23 +208,12 @@ impl Room for Works {
             freed.push(std::mem::take(&mut desk.ready));
             answers.push(synced);
             if let Some(claim) = &order.sync.claim {
-                claims.push((at, order.tenant, claim.clone()));
+                let (tenant, now) = (order.tenant, order.now);
+                claims.push(Asked { at, tenant, now, claim: claim.clone() });
             }
         }
         // Claims come after every finish of the batch, so that none passes over what it freed.
-        for group in work::alike(&claims) {
-            let wishes: Vec<&Claim> = group.iter().map(|at| &claims[*at].2).collect();
-            let places: Vec<usize> = group.iter().map(|at| claims[*at].0).collect();
-            let Some(&first) = places.first() else { continue };
-            desk.tenant = orders[first].tenant;
-            desk.now = places.iter().map(|at| orders[*at].now).max().unwrap_or(desk.now);
-            let (handed, later) = desk.claim(&wishes).await?;
-            for (at, claimed) in places.iter().zip(handed) {
-                answers[*at].claimed = claimed;
-                answers[*at].later.clone_from(&later);
-            }
-            freed[first].append(&mut desk.ready);
-        }
+        desk.serve(&claims, &mut answers, &mut freed).await?;
         // What was handed out again, or ended on the way, waits for nobody.
         freed.iter_mut().for_each(|freed| freed.retain(|id, _| desk.waits(*id)));
         let room = desk.tell_freed().await?;
@@ -212,7 +229,7 @@ impl Room for Works {
 }
 
 /// Gives each of `room` to the first order of its tenant; an order without one takes all.
-fn share(
+pub(crate) fn share(
     room: Vec<(TenantId, Ready)>,
     tenants: impl Iterator<Item = Option<TenantId>>,
     mut tell: impl FnMut(usize, Ready),
@@ -225,7 +242,7 @@ fn share(
     }
 }
 
-fn add(told: &mut Vec<Ready>, ready: Ready) {
+pub(crate) fn add(told: &mut Vec<Ready>, ready: Ready) {
     if !told.contains(&ready) {
         told.push(ready);
     }

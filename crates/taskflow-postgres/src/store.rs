@@ -15,10 +15,10 @@ use taskflow_core::{
 };
 use taskflow_store::batcher::{self, Batcher};
 use taskflow_store::{
-    AllInserted, Answers, Counts, Deed, Delete, Deleted, Due, Edit, Edited, Expired, Found,
+    AllInserted, Answers, Claim, Counts, Deed, Delete, Deleted, Due, Edit, Edited, Expired, Found,
     GateView, Health, Hints, IdempotencyStore, Inserted, ListStore, Narrow, Once, Onced, Overview,
-    Page, Paged, Pruned, QueueSet, QueueStore, QueueView, RetentionStore, SearchStore, Sketched,
-    StatsStore, Store, StoreError, Sync, Synced, TaskStore, WorkStore, weight,
+    Page, Paged, Pruned, QueueSet, QueueStore, QueueView, RetentionStore, SearchStore, Served,
+    Sketched, StatsStore, Store, StoreError, Sync, Synced, TaskStore, WorkStore, weight,
 };
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
@@ -31,7 +31,7 @@ use crate::keeper::{Keeper, OwnPids};
 use crate::lanes::Lanes;
 use crate::listen::Listener;
 use crate::options::{Options, PoolMode};
-use crate::orders::{Change, Changed, Changes, Insert, Inserts, What, Work, Works};
+use crate::orders::{Born, Change, Changed, Changes, Insert, Inserts, What, Work, Works};
 use crate::rows::get;
 use crate::session::Session;
 use crate::{lists, migrate, queues, retention, search, spawn, stats, tasks, work, writer};
@@ -42,10 +42,10 @@ pub struct PostgresStore {
     pool: Pool,
     /// For what must not wait behind them: background duties, and whether the database answers.
     duties: Pool,
-    inserts: Batcher<Insert, AllInserted>,
+    inserts: Batcher<Insert, Born>,
     /// New tasks with keys or parents: they may wait for other transactions, the application's own
     /// among them, and nobody else should.
-    bound: Batcher<Insert, AllInserted>,
+    bound: Batcher<Insert, Born>,
     works: Batcher<Work, Synced>,
     pub(crate) changes: Batcher<Change, Changed>,
     onces: Batcher<Keyed, Onced>,
@@ -213,7 +213,7 @@ impl PostgresStore {
     }
 
     /// Gives new tasks to the flusher that they need.
-    async fn offer(&self, insert: Insert) -> Result<AllInserted, StoreError> {
+    async fn offer(&self, insert: Insert) -> Result<Born, StoreError> {
         let (batch, now) = (&insert.batch, insert.now);
         let bytes = batch.iter().map(weight::of_new).sum();
         let flusher = if tasks::plain(batch) { &self.inserts } else { &self.bound };
@@ -313,9 +313,26 @@ impl TaskStore for PostgresStore {
         batch: Vec<NewTask>,
         now: Timestamp,
     ) -> Result<Answers<Inserted>, StoreError> {
-        match self.offer(Insert { tenant: scope, now, batch, all: false }).await? {
+        let insert = Insert { tenant: scope, now, batch, all: false, claim: None };
+        match self.offer(insert).await?.inserted {
             AllInserted::Done(answers) => Ok(answers),
             AllInserted::Refused { .. } => mixed_up(),
+        }
+    }
+
+    async fn insert_and_claim(
+        &self,
+        scope: TenantId,
+        batch: Vec<NewTask>,
+        claim: Claim,
+        now: Timestamp,
+    ) -> Result<Served, StoreError> {
+        let insert = Insert { tenant: scope, now, batch, all: false, claim: Some(claim) };
+        match self.offer(insert).await? {
+            Born { inserted: AllInserted::Done(inserted), synced } => {
+                Ok(Served { inserted, synced })
+            }
+            Born { .. } => mixed_up(),
         }
     }
 
@@ -325,7 +342,8 @@ impl TaskStore for PostgresStore {
         batch: Vec<NewTask>,
         now: Timestamp,
     ) -> Result<AllInserted, StoreError> {
-        self.offer(Insert { tenant: scope, now, batch, all: true }).await
+        let insert = Insert { tenant: scope, now, batch, all: true, claim: None };
+        Ok(self.offer(insert).await?.inserted)
     }
 
     async fn get(

@@ -42,6 +42,7 @@ pub(crate) fn plain(batch: &[NewTask]) -> bool {
 pub(crate) async fn insert_plain(
     session: &Session,
     batch: Vec<(TenantId, Timestamp, NewTask)>,
+    alone: bool,
 ) -> Result<Vec<Box<Task>>, Failure> {
     let mut tasks = Vec::with_capacity(batch.len());
     for (tenant, now, new) in batch {
@@ -53,14 +54,10 @@ pub(crate) async fn insert_plain(
         births.push(*tenant, task);
         *counts.entry(lane(*tenant, task)).or_insert(0) += 1;
     }
-    let waiting: Vec<Ready> = tasks.iter().map(|(_, task)| ready(task)).collect();
+    let waiting: Vec<Ready> = tasks.iter().map(|(_, task)| Ready::of(task)).collect();
     let told = words(tasks.iter().map(|(tenant, _)| *tenant).zip(&waiting));
     let ids = births.insert(session, &Deltas::of(&counts), &told).await;
-    // Alone it is its own commit; in a transaction the commit follows.
-    let ids = ids.map_err(|failure| match session.is_hurried() {
-        true => failure,
-        false => failure.committing(),
-    })?;
+    let ids = ids.map_err(|failure| if alone { failure.committing() } else { failure })?;
     drop(births);
     if ids.len() != tasks.len() {
         return Err(rows::bad("an insert gave another number of ids"));
@@ -83,11 +80,6 @@ fn lane(tenant: TenantId, task: &Task) -> Lane {
         kind: task.kind.clone(),
         priority: task.priority,
     }
-}
-
-/// What a new task makes ready.
-pub(crate) fn ready(task: &Task) -> Ready {
-    Ready { queue: task.queue.clone(), kind: task.kind.clone(), run_at: task.state.run_at }
 }
 
 impl Desk<'_> {

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use taskflow_core::limits::{CLAIM_BYTES_MAX, SWEEP_MAX};
 use taskflow_core::{
     Barred, Command, Illegal, Json, LeaseToken, Priority, QueueName, Status, Task, TaskId,
-    TenantId, Timestamp, step,
+    Timestamp, step,
 };
 use taskflow_store::{
     Claim, Claimed, Due, Expired, Extend, Extended, FinishTask, Finished, Ready, Receipt,
@@ -460,22 +460,4 @@ pub(crate) fn ids(finish: &[FinishTask], extend: &[Extend]) -> impl Iterator<Ite
     let finished: Vec<TaskId> = finish.iter().map(|item| item.id).collect();
     let extended: Vec<TaskId> = extend.iter().map(|item| item.id).collect();
     finished.into_iter().chain(extended)
-}
-
-/// Claims that wish the same, by their place in the batch.
-pub(crate) fn alike(claims: &[(usize, TenantId, Claim)]) -> Vec<Vec<usize>> {
-    let mut groups: Vec<Vec<usize>> = Vec::new();
-    for (at, (_, tenant, claim)) in claims.iter().enumerate() {
-        let same = |group: &&mut Vec<usize>| {
-            group.first().is_some_and(|first| {
-                let (_, of, other) = &claims[*first];
-                of == tenant && other.queues == claim.queues && other.kinds == claim.kinds
-            })
-        };
-        match groups.iter_mut().find(same) {
-            Some(group) => group.push(at),
-            None => groups.push(vec![at]),
-        }
-    }
-    groups
 }

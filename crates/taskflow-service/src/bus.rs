@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use taskflow_core::limits::WAITERS_MAX;
-use taskflow_core::{Kind, QueueName, Timestamp};
-use taskflow_store::{Hints, Kinds, Ready};
+use taskflow_core::{Kind, QueueName, TenantId, Timestamp};
+use taskflow_store::{Hints, Kinds, Ready, Synced};
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::ends::Ends;
+use crate::grant::Giver;
 use crate::roll::Roll;
+use crate::serve::{Creating, Offer, Taken};
 
 /// What a claimer takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,12 +35,23 @@ impl Wish {
 struct Waiter {
     ticket: u64,
     wish: Arc<Wish>,
-    wake: oneshot::Sender<Cause>,
+    /// What it would ask the store for; none when it wants to ask by itself.
+    offer: Option<Offer>,
+    wake: oneshot::Sender<Wake>,
+}
+
+/// What a waiter hears.
+#[derive(Debug)]
+pub(crate) enum Wake {
+    /// It should ask again.
+    Ask(Cause),
+    /// A creation asked for it.
+    Got(Box<Synced>),
 }
 
 /// What a wake-up is about, so that one that was not used up finds the next claimer whom it suits.
 #[derive(Debug, Clone)]
-enum Cause {
+pub(crate) enum Cause {
     /// A task of this queue and kind waits.
     Task(QueueName, Kind),
     /// Something that this wish may take; nobody knows what.
@@ -61,6 +74,8 @@ pub struct Bus {
     later: Mutex<BTreeMap<QueueName, Timestamp>>,
     sooner: Notify,
     closing: CancellationToken,
+    /// Creations that are under way.
+    pub(crate) creating: Creating,
     /// Who waits for a task to end.
     pub(crate) ends: Arc<Ends>,
     /// Which workers called, and which are to drain.
@@ -71,6 +86,16 @@ impl Bus {
     /// Takes a place in the line; none when `limits::WAITERS_MAX` wait already. Take it before asking
     /// the store, so that nothing that comes in between is missed.
     pub fn park(self: &Arc<Self>, wish: &Arc<Wish>) -> Option<Parked> {
+        self.park_with(wish, None)
+    }
+
+    /// The same with an offer, which a creation may take.
+    pub(crate) fn park_with(
+        self: &Arc<Self>,
+        wish: &Arc<Wish>,
+        offer: Option<Offer>,
+    ) -> Option<Parked> {
+        let giver = offer.as_ref().map(|offer| offer.giver.clone());
         let (wake, woken) = oneshot::channel();
         let mut waiters = self.waiters.lock();
         if waiters.line.len() >= WAITERS_MAX {
@@ -78,9 +103,26 @@ impl Bus {
         }
         waiters.tickets += 1;
         let ticket = waiters.tickets;
-        waiters.line.push_back(Waiter { ticket, wish: Arc::clone(wish), wake });
+        waiters.line.push_back(Waiter { ticket, wish: Arc::clone(wish), offer, wake });
         drop(waiters);
-        Some(Parked { bus: Arc::clone(self), wish: Arc::clone(wish), ticket, woken, cause: None })
+        let (bus, wish) = (Arc::clone(self), Arc::clone(wish));
+        Some(Parked { bus, wish, ticket, woken, cause: None, giver })
+    }
+
+    /// Takes the first waiter out of the line who would take such a task of this tenant and has an offer.
+    pub(crate) fn take(&self, tenant: TenantId, queue: &QueueName, kind: &Kind) -> Option<Taken> {
+        let mut waiters = self.waiters.lock();
+        let fits = |waiter: &Waiter| {
+            waiter.wish.takes(queue, kind)
+                && !waiter.wake.is_closed()
+                && waiter.offer.as_ref().is_some_and(|offer| {
+                    // One that is to drain is on its way out of the line.
+                    offer.giver.tenant == tenant && !self.roll.drains(tenant, &offer.caller)
+                })
+        };
+        let at = waiters.line.iter().position(fits)?;
+        let Waiter { wish, offer, wake, .. } = waiters.line.remove(at)?;
+        Some(Taken { wish, offer: offer?, wake })
     }
 
     /// Tells of tasks that wait now: one claimer is woken for each that is due; the herald hears of
@@ -138,7 +180,7 @@ impl Bus {
             from += found;
             let Some(waiter) = waiters.line.remove(from) else { return false };
             // One whose claimer went away does not count.
-            if waiter.wake.send(cause.clone()).is_ok() {
+            if waiter.wake.send(Wake::Ask(cause.clone())).is_ok() {
                 return true;
             }
         }
@@ -154,7 +196,7 @@ impl Bus {
                 waiters.line.push_back(waiter);
             } else {
                 let wish = Arc::clone(&waiter.wish);
-                if waiter.wake.send(Cause::Anything).is_ok() {
+                if waiter.wake.send(Wake::Ask(Cause::Anything)).is_ok() {
                     seen.push(wish);
                 }
             }
@@ -232,15 +274,22 @@ pub struct Parked {
     bus: Arc<Bus>,
     wish: Arc<Wish>,
     ticket: u64,
-    woken: oneshot::Receiver<Cause>,
+    woken: oneshot::Receiver<Wake>,
     /// The wake-up that was heard.
     cause: Option<Cause>,
+    /// Gives back what it got and does not read.
+    giver: Option<Giver>,
 }
 
 impl Parked {
-    /// Resolves when this claimer should ask again.
-    pub async fn woken(&mut self) {
-        self.cause = (&mut self.woken).await.ok();
+    /// Resolves when this claimer should ask again, or with what a creation got for it.
+    pub async fn woken(&mut self) -> Option<Box<Synced>> {
+        match (&mut self.woken).await {
+            Ok(Wake::Got(synced)) => return Some(synced),
+            Ok(Wake::Ask(cause)) => self.cause = Some(cause),
+            Err(_) => {}
+        }
+        None
     }
 
     /// Passes the wake-up that was heard on to the next whom it suits: there may be more than this
@@ -267,10 +316,20 @@ impl Drop for Parked {
             return;
         }
         drop(waiters);
-        // Wake-ups are sent under the lock, so one that was sent is here by now.
-        if let Ok(cause) = self.woken.try_recv() {
-            self.cause = Some(cause);
-            self.pass_on();
+        // Wake-ups are sent under the lock, so one that was sent is here by now; what comes later from a
+        // creation finds the way closed.
+        self.woken.close();
+        match self.woken.try_recv() {
+            Ok(Wake::Ask(cause)) => {
+                self.cause = Some(cause);
+                self.pass_on();
+            }
+            Ok(Wake::Got(synced)) => {
+                if let Some(giver) = self.giver.take() {
+                    giver.give_back_later(*synced);
+                }
+            }
+            Err(_) => {}
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use taskflow_core::{Clock, Finish, TenantId};
+use taskflow_core::{Clock, Finish, TenantId, Timestamp};
 use taskflow_store::{FinishTask, Store, StoreError, Sync, Synced};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -22,35 +22,54 @@ pub(crate) async fn sync(
     sync: Sync,
 ) -> Answer {
     let (answer, receiver) = oneshot::channel();
-    let grants = Grants { store, clock, bus, tenant };
-    let mut caller = Caller { receiver, grants: grants.clone() };
+    let giver = Giver { store, clock, bus, tenant };
+    let mut caller = Caller { receiver, giver: giver.clone() };
     tokio::spawn(async move {
-        let now = grants.clock.now();
-        let synced = grants.store.sync(tenant, sync, now).await;
+        let now = giver.clock.now();
+        let synced = giver.store.sync(tenant, sync, now).await;
         if let Ok(synced) = &synced {
-            grants.bus.ready(&synced.ready, now);
-            grants.bus.ends.tell(ended(synced));
-            for (queue, at) in &synced.later {
-                grants.bus.later(queue.clone(), *at);
-            }
+            giver.tell(synced, now);
         }
         if let Err(Ok(unheard)) = answer.send(synced) {
-            grants.give_back(unheard).await;
+            giver.give_back(unheard).await;
         }
     });
     (&mut caller.receiver).await.unwrap_or(Err(StoreError::Unavailable))
 }
 
+/// Gives back what nobody receives.
 #[derive(Clone)]
-struct Grants {
-    store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-    bus: Arc<Bus>,
-    tenant: TenantId,
+pub(crate) struct Giver {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) bus: Arc<Bus>,
+    pub(crate) tenant: TenantId,
 }
 
-impl Grants {
-    async fn give_back(&self, unheard: Synced) {
+impl std::fmt::Debug for Giver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Giver").field("tenant", &self.tenant).finish_non_exhaustive()
+    }
+}
+
+impl Giver {
+    /// Says what a claim's answer means for others.
+    pub(crate) fn tell(&self, synced: &Synced, now: Timestamp) {
+        self.bus.ready(&synced.ready, now);
+        self.bus.ends.tell(ended(synced));
+        for (queue, at) in &synced.later {
+            self.bus.later(queue.clone(), *at);
+        }
+    }
+
+    /// Gives back from where nobody can wait for it; at the end of the process the leases end by themselves.
+    pub(crate) fn give_back_later(self, unheard: Synced) {
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move { self.give_back(unheard).await });
+        }
+    }
+
+    pub(crate) async fn give_back(&self, unheard: Synced) {
         let finish: Vec<FinishTask> = unheard
             .claimed
             .iter()
@@ -72,17 +91,14 @@ impl Grants {
 /// gives back too.
 struct Caller {
     receiver: oneshot::Receiver<Answer>,
-    grants: Grants,
+    giver: Giver,
 }
 
 impl Drop for Caller {
     fn drop(&mut self) {
         self.receiver.close();
-        if let Ok(Ok(unheard)) = self.receiver.try_recv()
-            && let Ok(runtime) = Handle::try_current()
-        {
-            let grants = self.grants.clone();
-            runtime.spawn(async move { grants.give_back(unheard).await });
+        if let Ok(Ok(unheard)) = self.receiver.try_recv() {
+            self.giver.clone().give_back_later(unheard);
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::actor::Actor;
 use crate::bus::Bus;
 use crate::clock::IdSource;
 use crate::error::ServiceError;
+use crate::serve;
 use crate::tasks::{self, Created};
 use crate::work::{self, Beat};
 
@@ -170,7 +171,10 @@ impl Onces {
         let (scope, now, store) = (actor.tenant, self.clock.now(), &self.store);
         let gone = deleted(&wanted.deed);
         let done = match wanted.deed {
-            Deed::Insert(batch) => Done::Inserted(store.insert(scope, batch, now).await?),
+            Deed::Insert(batch) => {
+                let by = (store, self.bus.as_ref(), self.ids.as_ref());
+                Done::Inserted(serve::insert(by, scope, batch, now).await?)
+            }
             Deed::InsertAll(batch) => Done::AllInserted(store.insert_all(scope, batch, now).await?),
             Deed::Edit(batch) => Done::Edited(store.edit(scope, batch, now).await?),
             Deed::Delete(batch) => Done::Deleted(store.delete(scope, batch, now).await?),

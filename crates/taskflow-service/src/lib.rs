@@ -15,6 +15,7 @@ pub mod many;
 pub mod queues;
 pub mod readiness;
 mod roll;
+mod serve;
 pub mod stats;
 pub mod tasks;
 pub mod work;
@@ -77,7 +78,12 @@ impl Services {
     ) -> Self {
         let bus = Arc::new(bus::Bus::default());
         Self {
-            tasks: tasks::Tasks::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&bus)),
+            tasks: tasks::Tasks::new(
+                Arc::clone(&store),
+                Arc::clone(&clock),
+                Arc::clone(&ids),
+                Arc::clone(&bus),
+            ),
             many: many::Many::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&bus)),
             work: work::Work::new(
                 Arc::clone(&store),

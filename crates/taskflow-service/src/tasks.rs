@@ -16,13 +16,16 @@ use tokio::time::Instant;
 
 use crate::actor::Actor;
 use crate::bus::Bus;
+use crate::clock::IdSource;
 use crate::error::ServiceError;
+use crate::serve;
 
 /// The use cases of tasks.
 #[derive(Clone)]
 pub struct Tasks {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
     bus: Arc<Bus>,
 }
 
@@ -39,16 +42,31 @@ pub struct Created {
 }
 
 impl Tasks {
-    pub(crate) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, bus: Arc<Bus>) -> Self {
-        Self { store, clock, bus }
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
+        bus: Arc<Bus>,
+    ) -> Self {
+        Self { store, clock, ids, bus }
     }
 
     /// Creates a task. When this answers, the task is on disk.
     pub async fn create(&self, actor: Actor, new: NewTask) -> Result<Created, ServiceError> {
-        let now = self.clock.now();
-        let answers = self.store.insert(actor.tenant, vec![new], now).await?;
-        self.bus.ready(&answers.ready, now);
+        let answers = self.insert(actor, vec![new]).await?;
         self.created(one(answers)?)
+    }
+
+    async fn insert(
+        &self,
+        actor: Actor,
+        batch: Vec<NewTask>,
+    ) -> Result<Answers<Inserted>, ServiceError> {
+        let now = self.clock.now();
+        let by = (&self.store, self.bus.as_ref(), self.ids.as_ref());
+        let answers = serve::insert(by, actor.tenant, batch, now).await?;
+        self.bus.ready(&answers.ready, now);
+        Ok(answers)
     }
 
     /// Creates many tasks in one commit; an answer each. What is refused does not hinder the others.
@@ -57,9 +75,7 @@ impl Tasks {
         actor: Actor,
         batch: Vec<NewTask>,
     ) -> Result<Vec<Result<Created, ServiceError>>, ServiceError> {
-        let now = self.clock.now();
-        let answers = self.store.insert(actor.tenant, batch, now).await?;
-        self.bus.ready(&answers.ready, now);
+        let answers = self.insert(actor, batch).await?;
         Ok(answers.items.into_iter().map(|inserted| self.created(inserted)).collect())
     }
 

@@ -17,6 +17,7 @@ mod many;
 mod readiness;
 mod reaper;
 mod search;
+mod serve;
 mod steered;
 mod tasks;
 mod worker;

@@ -13,12 +13,13 @@ use taskflow_store::{
 use tokio::time::Instant;
 
 use crate::actor::Actor;
-use crate::bus::{Bus, Wish};
+use crate::bus::{Bus, Parked, Wish};
 use crate::clock::IdSource;
 use crate::error::ServiceError;
-use crate::grant;
+use crate::grant::{self, Giver};
 use crate::idempotency::Wanted;
 use crate::roll::Caller;
+use crate::serve::Offer;
 
 /// The use cases of work.
 #[derive(Clone)]
@@ -103,8 +104,10 @@ impl Work {
         let Some(want) = want else { return self.run(actor, first).await };
         // Only a claim that may wait takes a place in the line.
         let until = Instant::now() + want.wait;
-        let mut parked = self.park(&want)?;
-        let claim = |sync: Sync| Sync { claim: Some(self.claim_of(&caller.worker, &want)), ..sync };
+        let offer = self.offer(actor, &caller, &want);
+        let mut parked = self.park(&want, Some(&offer))?;
+        let claim =
+            |sync: Sync| Sync { claim: Some(offer.claim(&want.wish, self.ids.as_ref())), ..sync };
         let mut synced = self.run(actor, claim(first)).await?;
         let mut woken = None;
         while synced.claimed.is_empty() {
@@ -114,9 +117,14 @@ impl Work {
                 break;
             }
             tokio::select! {
-                () = place.woken() => {
+                got = place.woken() => {
+                    if let Some(got) = got {
+                        synced.claimed = got.claimed;
+                        break;
+                    }
                     // Its place is gone. When the line has filled up meanwhile, this is the last look.
-                    woken = std::mem::replace(&mut parked, self.bus.park(&want.wish));
+                    let place = self.bus.park_with(&want.wish, Some(offer.clone()));
+                    woken = std::mem::replace(&mut parked, place);
                 }
                 // A look of its own does not cost the place.
                 () = tokio::time::sleep(left.min(self.poll)) => {}
@@ -141,20 +149,25 @@ impl Work {
         self.bus.roll.drains(actor.tenant, caller)
     }
 
-    fn park(&self, want: &Want) -> Result<Option<crate::bus::Parked>, ServiceError> {
+    fn park(&self, want: &Want, offer: Option<&Offer>) -> Result<Option<Parked>, ServiceError> {
         if want.wait.is_zero() {
             return Ok(None);
         }
-        self.bus.park(&want.wish).map(Some).ok_or(ServiceError::TooManyWaiters)
+        let parked = self.bus.park_with(&want.wish, offer.cloned());
+        parked.map(Some).ok_or(ServiceError::TooManyWaiters)
     }
 
-    fn claim_of(&self, worker: &WorkerName, want: &Want) -> Claim {
-        Claim {
-            worker: worker.clone(),
-            queues: want.wish.queues.clone(),
-            kinds: want.wish.kinds.clone(),
+    fn claim_of(&self, actor: Actor, caller: &Caller, want: &Want) -> Claim {
+        self.offer(actor, caller, want).claim(&want.wish, self.ids.as_ref())
+    }
+
+    fn offer(&self, actor: Actor, caller: &Caller, want: &Want) -> Offer {
+        let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
+        Offer {
+            caller: caller.clone(),
+            limit: want.limit,
             lease_seconds: want.lease_seconds,
-            tokens: self.ids.tokens(want.limit as usize),
+            giver: Giver { store, clock, bus: Arc::clone(&self.bus), tenant: actor.tenant },
         }
     }
 

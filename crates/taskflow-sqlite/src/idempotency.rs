@@ -44,6 +44,7 @@ pub(crate) fn once(
         }
         // None of the acts above says this.
         Said::Expired(_)
+        | Said::Served(..)
         | Said::QueueSet(_)
         | Said::Pruned(_)
         | Said::Workers(_)

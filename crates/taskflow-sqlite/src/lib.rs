@@ -21,6 +21,7 @@ mod retention;
 mod rows;
 mod search;
 mod series;
+mod serve;
 mod shrink;
 mod stats;
 mod store;

@@ -13,10 +13,10 @@ use taskflow_core::{
 };
 use taskflow_store::batcher::Batcher;
 use taskflow_store::{
-    AllInserted, Answers, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Found, GateView,
-    Health, Hints, IdempotencyStore, Inserted, ListStore, Narrow, Once, Onced, Overview, Page,
-    Paged, Pruned, QueueSet, QueueStore, QueueView, RetentionStore, SearchStore, Sketched,
-    StatsStore, Store, StoreError, Sync, Synced, TaskStore, WorkStore, weight,
+    AllInserted, Answers, Claim, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Found,
+    GateView, Health, Hints, IdempotencyStore, Inserted, ListStore, Narrow, Once, Onced, Overview,
+    Page, Paged, Pruned, QueueSet, QueueStore, QueueView, RetentionStore, SearchStore, Served,
+    Sketched, StatsStore, Store, StoreError, Sync, Synced, TaskStore, WorkStore, weight,
 };
 use tokio::sync::watch;
 
@@ -136,6 +136,21 @@ impl TaskStore for SqliteStore {
         let bytes = batch.iter().map(weight::of_new).sum();
         match self.order(scope, now, What::Insert(batch), bytes).await? {
             Said::Inserted(answers) => Ok(answers),
+            _ => mixed_up(),
+        }
+    }
+
+    async fn insert_and_claim(
+        &self,
+        scope: TenantId,
+        batch: Vec<NewTask>,
+        claim: Claim,
+        now: Timestamp,
+    ) -> Result<Served, StoreError> {
+        let bytes = batch.iter().map(weight::of_new).sum();
+        match self.order(scope, now, What::Serve(batch, Box::new(claim)), bytes).await? {
+            Said::Inserted(inserted) => Ok(Served { inserted, synced: None }),
+            Said::Served(inserted, synced) => Ok(Served { inserted, synced: Some(*synced) }),
             _ => mixed_up(),
         }
     }

@@ -11,16 +11,17 @@ use rusqlite::{Connection, Error};
 use taskflow_core::{NewTask, QueueName, QueuePatch, TenantId, Timestamp};
 use taskflow_store::batcher::{self, Batcher, Batches, Reply, Waiting};
 use taskflow_store::{
-    Answers, Delete, Deleted, Edit, Edited, Expired, Inserted, Once, Onced, Pruned, QueueSet,
-    StoreError, Sync, Synced,
+    Answers, Claim, Delete, Deleted, Edit, Edited, Expired, Inserted, Once, Onced, Pruned,
+    QueueSet, StoreError, Sync, Synced,
 };
 use tokio::sync::watch;
 
 use crate::act::Act;
 use crate::memory::Memory;
 use crate::retention::Over;
+use crate::serve::Parked;
 use crate::workers::{self, Told};
-use crate::{connect, error, idempotency, keeper, search, shrink};
+use crate::{connect, error, idempotency, keeper, search, serve, shrink};
 
 /// A command with its scope.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub(crate) struct Order {
 #[derive(Debug)]
 pub(crate) enum What {
     Insert(Vec<NewTask>),
+    /// The same, and then what a claim that waits for them asks.
+    Serve(Vec<NewTask>, Box<Claim>),
     /// All of them or none.
     InsertAll(Vec<NewTask>),
     Edit(Vec<Edit>),
@@ -62,6 +65,8 @@ pub(crate) enum What {
 #[derive(Debug)]
 pub(crate) enum Said {
     Inserted(Answers<Inserted>),
+    /// And what the claim got.
+    Served(Answers<Inserted>, Box<Synced>),
     /// Which one was refused, and why; what the command did before is undone.
     Refused(usize, Inserted),
     Edited(Answers<Edited>),
@@ -137,7 +142,8 @@ pub(crate) fn place(_: &Path) -> Option<(u64, u64)> {
     Some((0, 0))
 }
 
-type Answered = (Reply<Said>, Result<Said, StoreError>);
+/// A command's way back and its answer.
+pub(crate) type Answered = (Reply<Said>, Result<Said, StoreError>);
 
 impl Writer {
     fn run(mut self, mut batches: Batches<Order, Said>) {
@@ -170,9 +176,13 @@ impl Writer {
         let mut answers: Vec<Answered> = Vec::with_capacity(batch.len());
         let mut lost = None;
         let mut checkpoint = false;
+        let mut parked: Vec<Parked> = Vec::new();
+        let mut latest = Timestamp::from_micros(0);
         for waiting in batch {
-            let (order, reply) = waiting.split();
+            let (mut order, reply) = waiting.split();
             checkpoint |= matches!(order.what, What::Checkpoint);
+            latest = latest.max(order.now);
+            parked.extend(serve::apart(&mut order, answers.len()));
             let answer = match &lost {
                 None => carry_out(connection, &mut self.memory, order),
                 // Nothing of it was done, like everything else of this transaction.
@@ -186,9 +196,13 @@ impl Writer {
                 }
             }
         }
-        let done = match lost {
+        let served = match lost {
             Some(failure) => Err(failure),
-            None => self
+            None => serve::all(connection, &mut self.memory, parked, latest, &mut answers),
+        };
+        let done = match served {
+            Err(failure) => Err(failure),
+            Ok(()) => self
                 .memory
                 .write(connection)
                 .map_err(error::refused)
@@ -306,7 +320,7 @@ impl Writer {
 
 /// Carries out one command; its failure undoes it alone. `Err` when that was not possible: SQLite took
 /// the whole transaction back (a full disk, an I/O error), or a savepoint could not be undone.
-fn carry_out(
+pub(crate) fn carry_out(
     connection: &Connection,
     memory: &mut Memory,
     order: Order,
@@ -420,7 +434,12 @@ pub(crate) fn perform(
             shrink::shrink(connection, pages)?;
             Said::Looked
         }
-        What::Look | What::Checkpoint | What::Once(_) | What::Forget(_) => Said::Looked,
+        What::Look
+        | What::Checkpoint
+        | What::Once(_)
+        | What::Forget(_)
+        // Taken apart before.
+        | What::Serve(..) => Said::Looked,
     })
 }
 

@@ -1,7 +1,7 @@
 //! What became ready, told beside the answers, and what other processes may have done.
 //! Hints are data: a lost one costs a poll interval, never a task.
 
-use taskflow_core::{Kind, QueueName, Timestamp};
+use taskflow_core::{Kind, QueueName, Task, Timestamp};
 use tokio::sync::watch;
 
 /// A pending task that may be claimed from `run_at` on.
@@ -13,6 +13,13 @@ pub struct Ready {
     pub kind: Kind,
     /// Not before.
     pub run_at: Timestamp,
+}
+
+impl Ready {
+    /// What a task that waits for nothing makes ready.
+    pub fn of(task: &Task) -> Self {
+        Self { queue: task.queue.clone(), kind: task.kind.clone(), run_at: task.state.run_at }
+    }
 }
 
 /// Answers of one call, one per item, and what became ready by it.

@@ -51,7 +51,7 @@ pub use queues::{GateView, QueueSet, QueueStore, QueueView};
 pub use retention::{Pruned, RetentionStore};
 pub use search::{SearchStore, Sketched};
 pub use stats::{Narrow, Overview, StatsStore};
-pub use tasks::{AllInserted, Counts, Delete, Deleted, Edit, Edited, Inserted, TaskStore};
+pub use tasks::{AllInserted, Counts, Delete, Deleted, Edit, Edited, Inserted, Served, TaskStore};
 pub use work::{
     Claim, Claimed, Due, Expired, Extend, Extended, FinishTask, Finished, Kinds, Receipt, Sync,
     Synced, WorkStore,

@@ -1,11 +1,13 @@
 //! The room of tasks as producers and operators see them. Handing them out is in `work.rs`.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use taskflow_core::{
     Attempt, Fault, Illegal, NewTask, Refusal, Status, Task, TaskId, TaskPatch, TenantId, Timestamp,
 };
 
-use crate::{Answers, Page, Paged, StoreError};
+use crate::{Answers, Claim, Page, Paged, Ready, StoreError, Synced};
 
 /// Answer to one [`NewTask`].
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +36,46 @@ impl Inserted {
     pub fn is_refused(&self) -> bool {
         matches!(self, Self::KeyHeld(_) | Self::NoParent(_) | Self::LostParent(_))
     }
+}
+
+impl Answers<Inserted> {
+    /// Takes those out of `ready` that were handed out in the same commit: nobody has to look for them.
+    pub fn handed_out(&mut self, claimed: &HashSet<TaskId>) {
+        let born = |item: &Inserted| match item {
+            Inserted::Created(task) => Some(task.id),
+            _ => None,
+        };
+        if !self.items.iter().filter_map(born).any(|id| claimed.contains(&id)) {
+            return;
+        }
+        // Where something else became ready than the new tasks, it is told with all of them.
+        let waiting = |task: &Task| task.state.blocked_by == 0;
+        let mut left = Vec::new();
+        let mut all = 0;
+        for item in &self.items {
+            match item {
+                Inserted::Created(task) if waiting(task) => {
+                    all += 1;
+                    if !claimed.contains(&task.id) {
+                        left.push(Ready::of(task));
+                    }
+                }
+                _ => {}
+            }
+        }
+        if all == self.ready.len() {
+            self.ready = left;
+        }
+    }
+}
+
+/// New tasks, and what a claim got that waited for them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Served {
+    /// One per new task.
+    pub inserted: Answers<Inserted>,
+    /// The claim's answer; none when it was not looked at and should ask by itself.
+    pub synced: Option<Synced>,
 }
 
 /// Answer to new tasks that are stored together or not at all.
@@ -131,6 +173,20 @@ pub trait TaskStore: Send + Sync {
         batch: Vec<NewTask>,
         now: Timestamp,
     ) -> Result<Answers<Inserted>, StoreError>;
+
+    /// Stores new tasks and hands out to a claim that waited for them, in one commit where it can: the
+    /// claim then saves a commit of its own. It takes what any claim at that instant would take, not
+    /// only the new tasks. What it got is lost to the claimer when this fails, like a claim of its own.
+    async fn insert_and_claim(
+        &self,
+        scope: TenantId,
+        batch: Vec<NewTask>,
+        claim: Claim,
+        now: Timestamp,
+    ) -> Result<Served, StoreError> {
+        drop(claim);
+        Ok(Served { inserted: self.insert(scope, batch, now).await?, synced: None })
+    }
 
     /// Stores new tasks, all of them or none.
     async fn insert_all(

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use taskflow_core::limits::WAITERS_MAX;
+use taskflow_store::Ready;
 use tokio::time::Instant;
 
-use super::{LONG, NEVER, Stage, one, soon, until, wish};
+use super::{LONG, NEVER, Stage, id, kind, one, queue, soon, until, wish};
 use crate::ServiceError;
 use crate::bus::Parked;
 use crate::duties::Duty;
@@ -86,9 +87,14 @@ async fn a_claimer_that_goes_away_leaves_its_wake_up_to_another() {
     stage.waiting(1).await;
     let next = stage.claimer(one(&["a", "b"], LONG));
     stage.waiting(2).await;
-    let created = stage.create("a").await;
+    stage.slip_in("a", 1).await;
+    let now = stage.clock.now();
+    stage
+        .services
+        .bus
+        .ready(&[Ready { queue: queue("default"), kind: kind("a"), run_at: now }], now);
     // Woken, but it has not run since.
     gone.abort();
     let (claimed, _) = soon(next).await;
-    assert_eq!(claimed[0].task.id, created);
+    assert_eq!(claimed[0].task.id, id(1));
 }

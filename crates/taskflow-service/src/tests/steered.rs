@@ -13,11 +13,11 @@ use taskflow_core::{
     TenantId, Timestamp, WorkerName,
 };
 use taskflow_store::{
-    AllInserted, Answers, Counts, Delete, Deleted, Drain, Due, Edit, Edited, Expired, Found,
+    AllInserted, Answers, Claim, Counts, Delete, Deleted, Drain, Due, Edit, Edited, Expired, Found,
     GateView, Health, Hints, Holding, IdempotencyStore, Inserted, ListStore, Narrow, Once, Onced,
     Overview, Page, Paged, Pruned, QueueSet, QueueStore, QueueView, RetentionStore, SearchStore,
-    Sighting, Sketched, StatsStore, Store, StoreError, Sync, Synced, TaskStore, Which, WorkStore,
-    Worker, WorkerStore,
+    Served, Sighting, Sketched, StatsStore, Store, StoreError, Sync, Synced, TaskStore, Which,
+    WorkStore, Worker, WorkerStore,
 };
 use tokio::sync::watch;
 
@@ -38,6 +38,8 @@ pub(super) struct Steered {
     inner: Arc<dyn Store>,
     /// Claims asked for.
     claims: AtomicU32,
+    /// Creations with a claim.
+    served: AtomicU32,
     /// Looks at what comes due.
     dues: AtomicU32,
     /// Writes of who called.
@@ -63,6 +65,7 @@ impl Steered {
         Self {
             inner,
             claims: AtomicU32::new(0),
+            served: AtomicU32::new(0),
             dues: AtomicU32::new(0),
             sights: AtomicU32::new(0),
             sights_fail: AtomicU32::new(0),
@@ -77,6 +80,10 @@ impl Steered {
 
     pub(super) fn claims(&self) -> u32 {
         self.claims.load(SeqCst)
+    }
+
+    pub(super) fn served(&self) -> u32 {
+        self.served.load(SeqCst)
     }
 
     pub(super) fn dues(&self) -> u32 {
@@ -130,6 +137,21 @@ impl TaskStore for Steered {
         now: Timestamp,
     ) -> Result<Answers<Inserted>, StoreError> {
         self.inner.insert(scope, batch, now).await
+    }
+
+    async fn insert_and_claim(
+        &self,
+        scope: TenantId,
+        batch: Vec<NewTask>,
+        claim: Claim,
+        now: Timestamp,
+    ) -> Result<Served, StoreError> {
+        self.served.fetch_add(1, SeqCst);
+        self.claims.fetch_add(1, SeqCst);
+        let served = self.inner.insert_and_claim(scope, batch, claim, now).await;
+        let mut held = self.held.subscribe();
+        held.wait_for(|held| !held).await.expect("this store is its sender");
+        served
     }
 
     async fn ahead(

@@ -40,7 +40,7 @@ impl Work {
         let patience = want.as_ref().filter(|_| !reports).map_or(Duration::ZERO, |want| want.wait);
         let until = Instant::now() + patience;
         let mut parked = match &want {
-            Some(want) if !patience.is_zero() => self.park(want)?,
+            Some(want) if !patience.is_zero() => self.park(want, None)?,
             _ => None,
         };
         let mut woken = None;
@@ -54,7 +54,7 @@ impl Work {
                 let worth = reports || handed_out(&done) > 0;
                 worth.then(|| render(done, now).ok()).flatten()
             });
-            let claim = want.as_ref().map(|want| self.claim_of(&caller.worker, want));
+            let claim = want.as_ref().map(|want| self.claim_of(actor, &caller, want));
             let sync = Sync { finish: finish.clone(), extend: extend.clone(), claim };
             let (done, now) =
                 match onces.attempt(actor, ticket, Deed::Sync(Box::new(sync)), show).await? {
@@ -80,7 +80,8 @@ impl Work {
                 return Ok(Kept { answer: shown(done, now)?, again: false });
             };
             tokio::select! {
-                () = place.woken() => {
+                // One with a key asks with its key, so it makes no offer and gets nothing here.
+                _ = place.woken() => {
                     // Its place is gone. When the line has filled up meanwhile, this is the last look.
                     woken = std::mem::replace(&mut parked, self.bus.park(&want.wish));
                 }

@@ -17,6 +17,7 @@ pub mod races;
 pub mod random;
 pub mod retention;
 pub mod search;
+pub mod serve;
 pub mod stage;
 pub mod stats;
 pub mod tasks;
@@ -55,6 +56,14 @@ macro_rules! conformance {
                 a_delete_takes_the_history_along
                 everything_acknowledged_is_there_after_reopening
                 health_tells_the_schema
+            }
+            serve {
+                a_waiting_claim_gets_the_task_that_is_stored_for_it
+                the_rest_of_a_batch_is_ready_for_others
+                what_stood_in_line_before_goes_first
+                a_paused_queue_gives_nothing_to_a_waiting_claim
+                a_waiting_claim_gets_its_own_tenant_s_tasks
+                a_refused_task_is_refused_with_a_waiting_claim_too
             }
             bulk {
                 all_of_a_batch_are_stored_in_order

@@ -9,8 +9,8 @@ use taskflow_core::{
 
 use super::{Model, Row, Tables, attempts};
 use crate::{
-    AllInserted, Answers, Counts, Delete, Deleted, Edit, Edited, Inserted, Page, Paged, StoreError,
-    TaskStore,
+    AllInserted, Answers, Claim, Counts, Delete, Deleted, Edit, Edited, Inserted, Page, Paged,
+    Served, StoreError, Sync, TaskStore, WorkStore,
 };
 
 impl Tables {
@@ -168,6 +168,20 @@ impl TaskStore for Model {
         let (items, ready) =
             self.call(|t| batch.into_iter().map(|new| t.insert(scope, new, now)).collect());
         Ok(Answers { items, ready })
+    }
+
+    async fn insert_and_claim(
+        &self,
+        scope: TenantId,
+        batch: Vec<NewTask>,
+        claim: Claim,
+        now: Timestamp,
+    ) -> Result<Served, StoreError> {
+        let mut inserted = self.insert(scope, batch, now).await?;
+        let sync = Sync { claim: Some(claim), ..Sync::default() };
+        let synced = self.sync(scope, sync, now).await?;
+        inserted.handed_out(&synced.claimed.iter().map(|claimed| claimed.task.id).collect());
+        Ok(Served { inserted, synced: Some(synced) })
     }
 
     async fn insert_all(

@@ -2,7 +2,7 @@
 
 const LIST: &str = include_str!("../../src/conformance/mod.rs");
 
-const ROOMS: [(&str, &str); 19] = [
+const ROOMS: [(&str, &str); 20] = [
     ("bulk", include_str!("../../src/conformance/bulk.rs")),
     ("claims", include_str!("../../src/conformance/claims.rs")),
     ("dependencies", include_str!("../../src/conformance/dependencies.rs")),
@@ -16,6 +16,7 @@ const ROOMS: [(&str, &str); 19] = [
     ("random", include_str!("../../src/conformance/random/mod.rs")),
     ("retention", include_str!("../../src/conformance/retention.rs")),
     ("search", include_str!("../../src/conformance/search.rs")),
+    ("serve", include_str!("../../src/conformance/serve.rs")),
     ("stats", include_str!("../../src/conformance/stats.rs")),
     ("tasks", include_str!("../../src/conformance/tasks.rs")),
     ("time", include_str!("../../src/conformance/time.rs")),

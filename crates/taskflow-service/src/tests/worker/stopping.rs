@@ -181,11 +181,14 @@ async fn what_a_claim_gets_while_the_worker_stops_goes_back() {
     let mut crew = crew(does(|_| async { Answer::Completed(None) }), 1, 3.0);
     crew.stage.waiting(1).await;
     crew.stage.store.hold();
-    let id = crew.stage.create("a").await;
+    let (tasks, new) = (crew.stage.services.tasks.clone(), crew.stage.new_task("a"));
+    let creator = tokio::spawn(async move { tasks.create(crate::Actor::DEFAULT, new).await });
     until(|| crew.stage.store.claims() == 2).await;
+    let id = crate::tests::id(1);
     assert_eq!(crew.stage.task(id).await.state.status, Status::InProgress);
     assert!(stop(&mut crew).await < 0.1);
     crew.stage.store.let_go();
+    assert_eq!(creator.await.unwrap().unwrap().task.id, id);
     let task = crew.stage.task_is(id, |task| task.state.status == Status::Pending).await;
     assert_eq!(task.state.attempts_used(), 0);
     assert_eq!(crew.outcomes(id).await, [Outcome::Released]);

@@ -1,6 +1,6 @@
 //! The whole life of a task: creators and workers at once, counted in completed tasks.
 //! Creators wait when too much is unfinished, so the rate is one that the server can keep up for ever,
-//! not one that leaves a mountain behind.
+//! not one that leaves a mountain behind; or they keep to a rate that was asked for.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,9 +13,10 @@ use tokio::time::Instant;
 use super::clean::clean;
 use super::fixed::{Fixed, bulk, one};
 use super::http::{Connection, Site};
-use super::load::{Sent, Shared, Tally, Window, join_all, open_all, send};
+use super::load::{Sent, Shared, Tally, Window, join_all, open_all, send_since};
 use super::offer::{offered, sync_offered};
 use super::options::{Plan, Scenario};
+use super::pace::Pace;
 use super::report::Measured;
 use super::work::{BENCH, Shift, patient, work};
 
@@ -53,6 +54,7 @@ async fn run_both(
     let creator = Creator {
         request: fixed.request.into(),
         units: fixed.units,
+        pace: plan.rate.map(|rate| Arc::new(Pace::new(rate, fixed.units, Instant::now()))),
         until: window.until,
         room: room.clone(),
         shared: created.clone(),
@@ -109,6 +111,8 @@ fn judged(created: Tally, mut completed: Tally) -> Measured {
 struct Creator {
     request: Arc<[u8]>,
     units: u32,
+    /// When creations are due; none when each follows the one before.
+    pace: Option<Arc<Pace>>,
     until: Instant,
     room: Arc<Semaphore>,
     shared: Shared,
@@ -118,12 +122,18 @@ impl Creator {
     async fn run(self, mut connection: Connection) {
         let mut failures = 0;
         while failures < FAILURES_MAX {
+            let due = match &self.pace {
+                Some(pace) => Some(pace.wait(self.until).await),
+                None => None,
+            };
             let Ok(permits) = self.room.acquire_many(self.units).await else { break };
-            // After the wait: room may have come when the time was already up.
-            if Instant::now() >= self.until {
+            // After the waits: room may have come when the time was already up.
+            let now = Instant::now();
+            if now >= self.until {
                 break;
             }
-            match send(&mut connection, &self.request, self.units.into(), &self.shared).await {
+            let (units, began) = (self.units.into(), due.map_or(now, |due| Pace::began(due, now)));
+            match send_since(&mut connection, &self.request, units, &self.shared, began).await {
                 // Given back by the worker that completes the tasks.
                 Sent::Done => permits.forget(),
                 Sent::Refused => failures += 1,

@@ -199,7 +199,17 @@ pub(super) async fn send(
     units: u64,
     shared: &Shared,
 ) -> Sent {
-    let began = Instant::now();
+    send_since(connection, request, units, shared, Instant::now()).await
+}
+
+/// One counted call, whose latency counts from an instant at which it was due.
+pub(super) async fn send_since(
+    connection: &mut Connection,
+    request: &[u8],
+    units: u64,
+    shared: &Shared,
+    began: Instant,
+) -> Sent {
     match connection.call(request).await {
         Ok(200..=299) => {
             shared.lock().answered(began, Instant::now(), units);

@@ -2,8 +2,8 @@
 //! the server's own bare route.
 //!
 //! Read in this order: `options` (limits and the plan), `load` (the closed loop), `http` and `answer`
-//! (the tiny client), then the scenarios: `fixed`, `sync`, `cycle`, `pickup` (with `offer`, `work` and
-//! `clean` around them); `report` last.
+//! (the tiny client), then the scenarios: `fixed`, `sync`, `cycle`, `pickup` (with `offer`, `work`,
+//! `pace` and `clean` around them); `report` last.
 //!
 //! It starts no server, looks at no database and judges nothing: what a figure should be is in
 //! `docs/benchmark.md`.
@@ -16,6 +16,7 @@ mod http;
 mod load;
 mod offer;
 mod options;
+mod pace;
 mod pickup;
 mod report;
 mod sync;

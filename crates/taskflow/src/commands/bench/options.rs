@@ -17,6 +17,8 @@ pub(super) const ROUNDS_MAX: u32 = 10;
 pub(super) const BATCH_MAX: u32 = taskflow_core::limits::CLAIM_MAX;
 /// Most worker connections.
 pub(super) const WORKERS_MAX: u32 = 64;
+/// Most tasks a second that a paced cycle creates: beyond it the generator measures itself.
+pub(super) const RATE_MAX: u32 = 1_000_000;
 /// Most tasks laid in stock for `sync`.
 pub(super) const STOCK_MAX: u32 = 2_000_000;
 
@@ -50,6 +52,10 @@ pub struct BenchOptions {
     /// Tasks laid in stock for sync (up to 2000000; default: 40000 per measured second, at most 400000)
     #[arg(long, value_name = "N")]
     pub stock: Option<u32>,
+    /// Tasks created a second in cycle and bulk-cycle, whatever the server does (1 to 1000000; default: as
+    /// many as it keeps up with)
+    #[arg(long, value_name = "N")]
+    pub rate: Option<u32>,
     /// Print JSON instead of a table
     #[arg(long)]
     pub json: bool,
@@ -175,6 +181,8 @@ pub(super) struct Plan {
     pub(super) aside: Duration,
     /// Tasks laid in for `sync`.
     pub(super) stock: u32,
+    /// Tasks created a second during a cycle; none for as many as are completed.
+    pub(super) rate: Option<u32>,
     /// Most tasks created and not yet completed during a cycle.
     pub(super) backlog: u32,
     /// A server that leaves the first pickup task alone for so long runs no worker.
@@ -197,6 +205,7 @@ impl Plan {
         within("batch", options.batch, BATCH_MAX)?;
         let stock = options.stock.unwrap_or_else(|| (options.seconds * 40_000).min(400_000));
         within("stock", stock, STOCK_MAX)?;
+        within("rate", options.rate.unwrap_or(RATE_MAX), RATE_MAX)?;
         let asked = |scenario: &Scenario| {
             options.scenarios.iter().any(|c| *c == Choice::All || *c == scenario.choice())
         };
@@ -218,6 +227,7 @@ impl Plan {
             patience: Duration::from_secs(10),
             aside: (measured * 10).max(Duration::from_secs(60)),
             stock,
+            rate: options.rate,
             backlog: (options.batch * options.workers * 10).max(20_000),
             worker_shows_within: Duration::from_secs(2),
             pickups: 500,

@@ -1,5 +1,5 @@
 //! How long an idle server leaves a new task lying: from before its creation to the start of its work.
-//! Two ways: the server's own worker (by the task's `started_at`) and a claim parked over HTTP. One task
+//! Two ways: the server's own worker (by the task's `completed_at`) and a claim parked over HTTP. One task
 //! at a time; nothing here is about throughput.
 
 use std::time::Duration;
@@ -35,7 +35,7 @@ struct Seen {
     id: i64,
     status: String,
     #[serde(default)]
-    started_at: Option<String>,
+    completed_at: Option<String>,
 }
 
 impl Seen {
@@ -81,7 +81,7 @@ pub(super) async fn by_worker(site: &Site, plan: &Plan) -> anyhow::Result<Measur
             break;
         }
         let within = if number == 0 { plan.worker_shows_within } else { TASK_ENDS_WITHIN };
-        // Wall-clock time, because the server's `started_at` is: one machine, one clock.
+        // Wall-clock time, because the server's `completed_at` is: one machine, one clock.
         let sent = jiff::Timestamp::now();
         let born: Seen = ask(&mut connection, &create).await?;
         let task = watch(site, &mut connection, born.id, within).await?;
@@ -126,14 +126,16 @@ async fn remove(site: &Site, connection: &mut Connection, id: i64) -> anyhow::Re
 }
 
 fn record(tally: &mut Tally, sent: jiff::Timestamp, task: &Seen) -> anyhow::Result<()> {
-    let Some(text) = &task.started_at else {
-        bail!("task {} is completed and has no started_at", task.id);
+    // Not `started_at`: a task that is handed out in the commit that creates it starts by its own account
+    // before it is on disk.
+    let Some(text) = &task.completed_at else {
+        bail!("task {} is completed and has no completed_at", task.id);
     };
-    let started: jiff::Timestamp =
-        text.parse().with_context(|| format!("started_at is no instant: {text:?}"))?;
-    let micros = started.as_microsecond() - sent.as_microsecond();
+    let done: jiff::Timestamp =
+        text.parse().with_context(|| format!("completed_at is no instant: {text:?}"))?;
+    let micros = done.as_microsecond() - sent.as_microsecond();
     // Below one microsecond only by rounding; far below it the two clocks are not one.
-    ensure!(micros > -1000, "task {} started {micros} µs after it was sent", task.id);
+    ensure!(micros > -1000, "task {} was done {micros} µs after it was sent", task.id);
     tally.latency.saturating_record(u64::try_from(micros).unwrap_or(0).max(1));
     tally.units += 1;
     Ok(())

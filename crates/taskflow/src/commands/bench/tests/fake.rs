@@ -53,7 +53,7 @@ impl State {
         let answer = task.clone();
         if worker && task["kind"] == "sleep" {
             task["status"] = "completed".into();
-            task["started_at"] = format!("{:.6}", jiff::Timestamp::now()).into();
+            task["completed_at"] = format!("{:.6}", jiff::Timestamp::now()).into();
         }
         self.tasks.insert(id, task);
         answer

@@ -50,7 +50,7 @@ fn scenarios_run_once_each_and_the_yardstick_first() {
 fn the_upper_limits_are_allowed() {
     let most = ["--connections", "1024", "--seconds", "600", "--rounds", "10", "--batch", "1000"];
     assert!(Plan::checked(&options(&most)).is_ok());
-    assert!(Plan::checked(&options(&["--workers", "64", "--stock", "2000000"])).is_ok());
+    assert!(Plan::checked(&options(&["--stock", "2000000", "--rate", "1000000"])).is_ok());
 }
 
 #[test]
@@ -66,6 +66,8 @@ fn beyond_a_limit_the_flag_and_the_value_are_named() {
         ("--batch", "1001"),
         ("--batch", "0"),
         ("--stock", "2000001"),
+        ("--rate", "1000001"),
+        ("--rate", "0"),
     ] {
         let said = refusal(&[flag, value]);
         assert!(said.contains(flag) && said.contains(value), "{said}");
@@ -75,7 +77,9 @@ fn beyond_a_limit_the_flag_and_the_value_are_named() {
 #[test]
 fn the_largest_numbers_do_not_overflow_before_they_are_refused() {
     let huge = u32::MAX.to_string();
-    for flag in ["--connections", "--workers", "--seconds", "--rounds", "--batch", "--stock"] {
+    for flag in
+        ["--connections", "--workers", "--seconds", "--rounds", "--batch", "--stock", "--rate"]
+    {
         assert!(refusal(&[flag, &huge]).contains(flag));
     }
 }

@@ -115,6 +115,22 @@ async fn a_cycle_completes_all_that_it_creates() {
 }
 
 #[tokio::test]
+async fn a_cycle_with_a_rate_creates_no_more_than_that() {
+    for (scenario, units) in [(Scenario::Cycle, 1), (Scenario::BulkCycle, 10)] {
+        let fake = Fake::start(Manners::default()).await;
+        let plan = Plan { rate: Some(400), ..plan(&fake, &[scenario]) };
+        let line = report(&plan).await.scenarios.remove(0);
+        is_clean(&line);
+        fake.look(|state| {
+            // 160 ms of it, and a first request that only asks whether the route is there.
+            let most = 64 + 2 * units;
+            assert!((1..=most).contains(&state.tasks.len()), "{} tasks", state.tasks.len());
+            assert_eq!(state.count("completed"), state.tasks.len());
+        });
+    }
+}
+
+#[tokio::test]
 async fn pickup_is_measured_both_ways_without_a_rate() {
     let fake = Fake::start(Manners { worker: true, ..Manners::default() }).await;
     let report = report(&plan(&fake, &[Scenario::PickupWorker, Scenario::PickupHttp])).await;
