@@ -152,7 +152,7 @@ pub const SETTINGS: &[Setting] = &[
         "DATABASE_POOL_SIZE",
         "10",
         "5 to 100",
-        "Connections that this process opens to PostgreSQL at most, beside one that listens. Four \
+        "Connections that this process opens to PostgreSQL at most, beside one that listens. Five \
          write, two serve background duties, the others read for clients.",
     ),
     setting(
