@@ -80,23 +80,26 @@ pub(crate) async fn insert_and_claim(
     let ((), born, gates) = tokio::try_join!(biased; begun, born, gates)?;
     desk.gates = gates;
     let mut inserted = answers(orders, born);
-    for (order, answer) in orders.iter().zip(&inserted) {
-        desk.tenant = order.tenant;
-        desk.announce(&answer.ready);
-    }
+    // For the claims below, and after the commit for a look that did not see it.
+    let lower = |inserted: &[Answers<Inserted>]| {
+        orders.iter().zip(inserted).for_each(|(order, new)| lanes.lower(order.tenant, &new.ready));
+    };
+    lower(&inserted);
     // What the latest of them brought is due by then.
     let now = orders.iter().map(|order| order.now).max().unwrap_or(desk.now);
     let asked = orders.iter().enumerate().filter_map(|(at, order)| {
-        let claim = order.claim.clone()?;
+        let claim = order.claim.clone().filter(|claim| !is_gated(&desk, order.tenant, claim))?;
         Some(Asked { at, tenant: order.tenant, now, claim })
     });
     let asked: Vec<Asked> = asked.collect();
     let mut synced: Vec<Synced> = orders.iter().map(|_| Synced::default()).collect();
     let mut freed: Vec<BTreeMap<TaskId, Ready>> = orders.iter().map(|_| BTreeMap::new()).collect();
+    let looked_at: HashSet<usize> = asked.iter().map(|asked| asked.at).collect();
     desk.serve(&asked, &mut synced, &mut freed).await?;
     let room = desk.tell_freed().await?;
     desk.gates.write(session).await?;
     desk.commit().await?;
+    lower(&inserted);
     let claimed = synced.iter().flat_map(|synced| &synced.claimed);
     let claimed: HashSet<TaskId> = claimed.map(|claimed| claimed.task.id).collect();
     for (synced, freed) in synced.iter_mut().zip(freed) {
@@ -106,10 +109,16 @@ pub(crate) async fn insert_and_claim(
     let tenants = orders.iter().map(|order| Some(order.tenant));
     share(room, tenants, |at, ready| add(&mut synced[at].ready, ready));
     inserted.iter_mut().for_each(|answers| answers.handed_out(&claimed));
-    Ok(orders.iter().zip(inserted).zip(synced).map(answer).collect())
+    let born = inserted.into_iter().zip(synced).enumerate().map(|(at, (inserted, synced))| Born {
+        inserted: AllInserted::Done(inserted),
+        synced: looked_at.contains(&at).then_some(synced),
+    });
+    Ok(born.collect())
 }
 
-fn answer(((order, inserted), synced): ((&Insert, Answers<Inserted>), Synced)) -> Born {
-    let synced = order.claim.is_some().then_some(synced);
-    Born { inserted: AllInserted::Done(inserted), synced }
+/// Whether a claim would have to lock a queue's row for its limits: no creation waits for that. The claimer
+/// asks by itself.
+fn is_gated(desk: &Desk<'_>, tenant: TenantId, claim: &Claim) -> bool {
+    let wished = |queue| claim.queues.as_ref().is_none_or(|queues| queues.contains(queue));
+    desk.gates.iter().any(|((of, queue), _)| *of == tenant && wished(queue))
 }

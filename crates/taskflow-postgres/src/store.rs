@@ -327,8 +327,15 @@ impl TaskStore for PostgresStore {
         claim: Claim,
         now: Timestamp,
     ) -> Result<Served, StoreError> {
-        let insert = Insert { tenant: scope, now, batch, all: false, claim: Some(claim) };
-        match self.offer(insert).await? {
+        let insert = |batch, claim| Insert { tenant: scope, now, batch, all: false, claim };
+        let born = match self.offer(insert(batch.clone(), Some(claim))).await {
+            // Nothing was stored, and the claim may be why: the tasks must not suffer for it.
+            Err(StoreError::Busy | StoreError::Failed(_)) => {
+                self.offer(insert(batch, None)).await?
+            }
+            born => born?,
+        };
+        match born {
             Born { inserted: AllInserted::Done(inserted), synced } => {
                 Ok(Served { inserted, synced })
             }

@@ -37,8 +37,8 @@ pub(crate) fn plain(batch: &[NewTask]) -> bool {
     batch.iter().all(|new| new.depends_on.is_empty() && new.unique.is_none())
 }
 
-/// Inserts tasks that depend on nothing: one statement, one commit, one way to the database. The
-/// tasks come back with their ids, in order.
+/// Inserts tasks that depend on nothing in one statement; `alone` says that it is its own commit, not part of a
+/// transaction. The tasks come back with their ids, in order.
 pub(crate) async fn insert_plain(
     session: &Session,
     batch: Vec<(TenantId, Timestamp, NewTask)>,

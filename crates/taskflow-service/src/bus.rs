@@ -1,5 +1,6 @@
 //! Wake-ups: who waits for work, and who hears of it first. Nothing here is the truth; a wake-up
-//! that is lost costs one poll interval.
+//! that is lost costs one poll interval. What a creation got for a claimer comes here too, and goes back when
+//! the claimer does not read it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -65,6 +66,14 @@ struct Waiters {
     tickets: u64,
 }
 
+impl Waiters {
+    /// Who has this ticket. Tickets rise along the line.
+    fn of(&mut self, ticket: u64) -> Option<&mut Waiter> {
+        let at = self.line.binary_search_by_key(&ticket, |waiter| waiter.ticket).ok()?;
+        self.line.get_mut(at)
+    }
+}
+
 /// Parked claimers and the instant that the herald waits for.
 #[derive(Debug, Default)]
 pub struct Bus {
@@ -86,16 +95,6 @@ impl Bus {
     /// Takes a place in the line; none when `limits::WAITERS_MAX` wait already. Take it before asking
     /// the store, so that nothing that comes in between is missed.
     pub fn park(self: &Arc<Self>, wish: &Arc<Wish>) -> Option<Parked> {
-        self.park_with(wish, None)
-    }
-
-    /// The same with an offer, which a creation may take.
-    pub(crate) fn park_with(
-        self: &Arc<Self>,
-        wish: &Arc<Wish>,
-        offer: Option<Offer>,
-    ) -> Option<Parked> {
-        let giver = offer.as_ref().map(|offer| offer.giver.clone());
         let (wake, woken) = oneshot::channel();
         let mut waiters = self.waiters.lock();
         if waiters.line.len() >= WAITERS_MAX {
@@ -103,24 +102,31 @@ impl Bus {
         }
         waiters.tickets += 1;
         let ticket = waiters.tickets;
-        waiters.line.push_back(Waiter { ticket, wish: Arc::clone(wish), offer, wake });
+        waiters.line.push_back(Waiter { ticket, wish: Arc::clone(wish), offer: None, wake });
         drop(waiters);
         let (bus, wish) = (Arc::clone(self), Arc::clone(wish));
-        Some(Parked { bus, wish, ticket, woken, cause: None, giver })
+        Some(Parked { bus, wish, ticket, woken, cause: None, giver: None })
     }
 
-    /// Takes the first waiter out of the line who would take such a task of this tenant and has an offer.
+    /// Takes the first waiter out of the line who would take such a task of this tenant, if it makes an offer:
+    /// nobody is overtaken by that.
     pub(crate) fn take(&self, tenant: TenantId, queue: &QueueName, kind: &Kind) -> Option<Taken> {
+        if self.is_closed() {
+            return None;
+        }
         let mut waiters = self.waiters.lock();
+        let of_tenant = |offer: &Offer| offer.giver.tenant == tenant;
         let fits = |waiter: &Waiter| {
             waiter.wish.takes(queue, kind)
                 && !waiter.wake.is_closed()
-                && waiter.offer.as_ref().is_some_and(|offer| {
-                    // One that is to drain is on its way out of the line.
-                    offer.giver.tenant == tenant && !self.roll.drains(tenant, &offer.caller)
-                })
+                && waiter.offer.as_ref().is_none_or(of_tenant)
         };
         let at = waiters.line.iter().position(fits)?;
+        let offer = waiters.line.get(at)?.offer.as_ref()?;
+        // One that is to drain is on its way out of the line.
+        if self.roll.drains(tenant, &offer.caller) {
+            return None;
+        }
         let Waiter { wish, offer, wake, .. } = waiters.line.remove(at)?;
         Some(Taken { wish, offer: offer?, wake })
     }
@@ -268,7 +274,8 @@ impl Bus {
     }
 }
 
-/// A place in the line. Dropping it leaves the line; a wake-up that was not used is passed on.
+/// A place in the line. Dropping it leaves the line; a wake-up that was not used is passed on, and what a
+/// creation got and nobody read goes back.
 #[derive(Debug)]
 pub struct Parked {
     bus: Arc<Bus>,
@@ -282,6 +289,20 @@ pub struct Parked {
 }
 
 impl Parked {
+    /// Lets a creation ask for this claimer from now on. Only while it does nothing but wait: what a creation
+    /// got for one that gets something by itself would have to go back, behind all that waits.
+    pub(crate) fn offer(&mut self, offer: &Offer) {
+        if let Some(waiter) = self.bus.waiters.lock().of(self.ticket) {
+            waiter.offer = Some(offer.clone());
+        }
+        self.giver = Some(offer.giver.clone());
+    }
+
+    /// Takes the offer back. False when its place is gone: what it is to hear has come or comes.
+    pub(crate) fn withdraw(&mut self) -> bool {
+        self.bus.waiters.lock().of(self.ticket).map(|waiter| waiter.offer = None).is_some()
+    }
+
     /// Resolves when this claimer should ask again, or with what a creation got for it.
     pub async fn woken(&mut self) -> Option<Box<Synced>> {
         match (&mut self.woken).await {

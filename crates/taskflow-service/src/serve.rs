@@ -46,29 +46,35 @@ pub(crate) struct Taken {
 }
 
 impl Taken {
-    /// Takes out what this claimer hears of without being told.
-    fn forget_one(&self, ready: &mut Vec<Ready>, now: Timestamp) {
+    /// Takes out what this claimer is to hear of, and nobody else.
+    fn its_own(&self, ready: &mut Vec<Ready>, now: Timestamp) -> Option<Ready> {
         let mine =
             |ready: &Ready| ready.run_at <= now && self.wish.takes(&ready.queue, &ready.kind);
-        if let Some(at) = ready.iter().position(mine) {
-            ready.remove(at);
+        ready.iter().position(mine).map(|at| ready.remove(at))
+    }
+
+    /// Lets the claimer ask by itself, for `ready` when that waits; one that is gone leaves it to the next.
+    fn ask(self, ready: Option<Ready>, now: Timestamp) {
+        let cause = match &ready {
+            Some(ready) => Cause::Task(ready.queue.clone(), ready.kind.clone()),
+            None => Cause::Anything,
+        };
+        if self.wake.send(Wake::Ask(cause)).is_err()
+            && let Some(ready) = ready
+        {
+            self.offer.giver.bus.ready(&[ready], now);
         }
     }
 
-    /// Hands over what the store gave, or lets the claimer ask by itself.
-    async fn hear(self, synced: Option<Synced>) {
-        let Some(synced) = synced.filter(|synced| !synced.claimed.is_empty()) else {
-            // One that is gone needs no wake-up: whoever comes next asks first.
-            drop(self.wake.send(Wake::Ask(Cause::Anything)));
-            return;
-        };
+    /// Hands over what the store gave.
+    async fn hand_over(self, synced: Synced) {
         if let Err(Wake::Got(unheard)) = self.wake.send(Wake::Got(Box::new(synced))) {
             self.offer.giver.give_back(*unheard).await;
         }
     }
 }
 
-/// Creations that are under way here.
+/// Creations of this process that could serve a claim and are under way.
 #[derive(Debug, Default)]
 pub(crate) struct Creating(AtomicUsize);
 
@@ -122,24 +128,27 @@ async fn served(
     tokio::spawn(async move {
         let giver = taken.offer.giver.clone();
         let served = giver.store.insert_and_claim(giver.tenant, batch, claim, now).await;
-        let (inserted, synced) = match served {
-            Ok(Served { mut inserted, synced }) => {
-                if synced.is_none() {
-                    // The claimer is woken for one of them below.
-                    taken.forget_one(&mut inserted.ready, now);
-                }
-                // Told here, where no caller that goes away keeps it from being told.
-                giver.bus.ready(&std::mem::take(&mut inserted.ready), now);
-                (Ok(inserted), synced)
-            }
+        let (mut inserted, synced) = match served {
+            Ok(Served { inserted, synced }) => (Ok(inserted), synced),
             Err(error) => (Err(error), None),
         };
         if let Some(synced) = &synced {
             giver.tell(synced, now);
         }
+        let got = synced.filter(|synced| !synced.claimed.is_empty());
+        // Told here, where no caller that goes away keeps it from being told.
+        let mut ready = match &mut inserted {
+            Ok(inserted) => std::mem::take(&mut inserted.ready),
+            Err(_) => Vec::new(),
+        };
+        let own = if got.is_none() { taken.its_own(&mut ready, now) } else { None };
+        giver.bus.ready(&ready, now);
+        match got {
+            Some(synced) => taken.hand_over(synced).await,
+            None => taken.ask(own, now),
+        }
         // A creator that is gone has its tasks stored all the same.
         drop(answer.send(inserted));
-        taken.hear(synced).await;
     });
     receiver.await.unwrap_or_else(|lost| Err(StoreError::Unknown(Box::new(lost))))
 }

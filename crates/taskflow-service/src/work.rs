@@ -21,6 +21,10 @@ use crate::idempotency::Wanted;
 use crate::roll::Caller;
 use crate::serve::Offer;
 
+/// How long a claim whose time is over waits for what a creation gets for it: longer than a commit, shorter than
+/// callers are patient.
+const LAST: Duration = Duration::from_secs(2);
+
 /// The use cases of work.
 #[derive(Clone)]
 pub struct Work {
@@ -105,7 +109,7 @@ impl Work {
         // Only a claim that may wait takes a place in the line.
         let until = Instant::now() + want.wait;
         let offer = self.offer(actor, &caller, &want);
-        let mut parked = self.park(&want, Some(&offer))?;
+        let mut parked = self.park(&want)?;
         let claim =
             |sync: Sync| Sync { claim: Some(offer.claim(&want.wish, self.ids.as_ref())), ..sync };
         let mut synced = self.run(actor, claim(first)).await?;
@@ -113,23 +117,29 @@ impl Work {
         while synced.claimed.is_empty() {
             let Some(place) = parked.as_mut() else { break };
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if left.is_zero() && place.withdraw() {
                 break;
             }
+            // One whose time is over, but for whom a creation asks just now, waits for that.
+            let look = if left.is_zero() { LAST } else { left.min(self.poll) };
+            place.offer(&offer);
             tokio::select! {
+                biased;
+                () = self.bus.closed() => break,
+                () = roll.drained(&mut news, actor.tenant, &caller) => break,
                 got = place.woken() => {
                     if let Some(got) = got {
                         synced.claimed = got.claimed;
                         break;
                     }
                     // Its place is gone. When the line has filled up meanwhile, this is the last look.
-                    let place = self.bus.park_with(&want.wish, Some(offer.clone()));
-                    woken = std::mem::replace(&mut parked, place);
+                    woken = std::mem::replace(&mut parked, self.bus.park(&want.wish));
                 }
                 // A look of its own does not cost the place.
-                () = tokio::time::sleep(left.min(self.poll)) => {}
-                () = roll.drained(&mut news, actor.tenant, &caller) => break,
-                () = self.bus.closed() => break,
+                () = tokio::time::sleep(look) => if !place.withdraw() {
+                    if left.is_zero() { break }
+                    continue;
+                },
             }
             if roll.drains(actor.tenant, &caller) {
                 break;
@@ -149,12 +159,11 @@ impl Work {
         self.bus.roll.drains(actor.tenant, caller)
     }
 
-    fn park(&self, want: &Want, offer: Option<&Offer>) -> Result<Option<Parked>, ServiceError> {
+    fn park(&self, want: &Want) -> Result<Option<Parked>, ServiceError> {
         if want.wait.is_zero() {
             return Ok(None);
         }
-        let parked = self.bus.park_with(&want.wish, offer.cloned());
-        parked.map(Some).ok_or(ServiceError::TooManyWaiters)
+        self.bus.park(&want.wish).map(Some).ok_or(ServiceError::TooManyWaiters)
     }
 
     fn claim_of(&self, actor: Actor, caller: &Caller, want: &Want) -> Claim {

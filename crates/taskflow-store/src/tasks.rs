@@ -45,6 +45,10 @@ impl Answers<Inserted> {
             Inserted::Created(task) => Some(task.id),
             _ => None,
         };
+        // One that took another's place may have made more ready than itself.
+        if self.items.iter().any(|item| matches!(item, Inserted::Replaced { .. })) {
+            return;
+        }
         if !self.items.iter().filter_map(born).any(|id| claimed.contains(&id)) {
             return;
         }

@@ -20,7 +20,8 @@ const COUNTED: u32 = 1_000;
 /// Tasks of a bulk request and of a sync.
 const BATCH: usize = 100;
 
-const TASK: &str = r#"{"title": "a task of the benchmark", "kind": "bench.noop", "payload": {"n": 1}}"#;
+const TASK: &str =
+    r#"{"title": "a task of the benchmark", "kind": "bench.noop", "payload": {"n": 1}}"#;
 
 fn post(path: &str, body: String) -> anyhow::Result<Request<Body>> {
     let request = Request::post(path).header("content-type", "application/json");
@@ -71,9 +72,7 @@ async fn synced(app: &axum::Router) -> anyhow::Result<(f64, f64)> {
         let told: serde_json::Value = serde_json::from_slice(&told)?;
         let tasks = told["tasks"].as_array().context("no tasks")?;
         ensure!(tasks.len() == BATCH, "only {} tasks", tasks.len());
-        let done = |task: &serde_json::Value| {
-            serde_json::json!({"id": task["id"], "lease_token": task["lease_token"], "outcome": "completed"})
-        };
+        let done = |task: &serde_json::Value| serde_json::json!({"id": task["id"], "lease_token": task["lease_token"], "outcome": "completed"});
         finished = tasks.iter().map(done).collect();
     }
     Ok(spent)

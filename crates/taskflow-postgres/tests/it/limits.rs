@@ -139,3 +139,40 @@ async fn two_nodes_start_no_more_in_a_span_than_its_rate() {
     assert!(most <= 20, "{most} tasks started within a second");
     assert!(starts.len() >= 40, "{} tasks in three seconds: the rate is used", starts.len());
 }
+
+#[tokio::test]
+async fn a_creation_waits_for_no_limit_of_a_claim_that_it_could_serve() {
+    let (nodes, name) = nodes().await;
+    let one = QueuePatch { concurrency_limit: Some(Some(1)), ..QueuePatch::default() };
+    set(&nodes[0], one).await;
+    // Something waits behind the limit, so that a claim of every queue has to lock its row.
+    fill(&nodes[0], 1).await;
+    let mut other = connect(&url_of(&name)).await;
+    let held = other.transaction().await.expect("begins");
+    held.execute("SELECT FROM taskflow.queues FOR UPDATE", &[]).await.expect("locks");
+    let now = nodes[0].clock().now();
+    let queue = QueueName::parse("free").expect("a name");
+    let kind = Kind::parse("job").expect("a name");
+    let new = NewTask { queue, kind, ..NewTask::titled("t", now) };
+    let claim = Claim {
+        worker: WorkerName::parse("w").expect("a name"),
+        queues: None,
+        kinds: Kinds::AllButBuiltIn,
+        lease_seconds: None,
+        tokens: vec![LeaseToken::new([7; 16])],
+    };
+    let begin = Instant::now();
+    let served = nodes[0].insert_and_claim(ME, vec![new.clone()], claim.clone(), now).await;
+    let served = served.expect("is stored");
+    assert_eq!(
+        (served.inserted.items.len(), served.synced),
+        (1, None),
+        "the claimer asks by itself"
+    );
+    assert!(begin.elapsed() < Duration::from_millis(500), "took {:?}", begin.elapsed());
+    held.rollback().await.expect("lets go");
+    // One that wishes the free queue only is served.
+    let queues = Some(vec![new.queue.clone()]);
+    let served = nodes[0].insert_and_claim(ME, vec![new], Claim { queues, ..claim }, now).await;
+    assert_eq!(served.expect("is stored").synced.expect("is looked at").claimed.len(), 1);
+}

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use taskflow_core::Status;
+use taskflow_store::QueueStore;
 use tokio::time::Instant;
 
 use super::{LONG, NEVER, Stage, one, soon, until};
@@ -39,6 +40,70 @@ async fn a_claim_that_gets_nothing_from_a_creation_goes_on_waiting() {
     assert_eq!((stage.store.served(), claimer.is_finished()), (1, false));
     queues.set(Actor::DEFAULT, name, None, pause(None)).await.unwrap();
     assert_eq!(soon(claimer).await.0[0].task.id, id);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_asks_by_itself_at_that_moment_is_not_served() {
+    let stage = Stage::simulated(Duration::from_secs(5));
+    let old = stage.create("a").await;
+    stage.store.hold();
+    let claimer = stage.claimer(one(&["a"], LONG));
+    until(|| stage.store.claims() == 1).await;
+    // It has its place, and what it asked for by itself is on its way.
+    stage.create("a").await;
+    stage.store.let_go();
+    assert_eq!(soon(claimer).await.0[0].task.id, old);
+    assert_eq!(stage.store.served(), 0, "what it got would have had to go back");
+    // The same in a look between two waits.
+    let waiting = stage.claimer(one(&["b"], LONG));
+    stage.waiting(1).await;
+    let before = stage.store.claims();
+    stage.store.hold();
+    until(|| stage.store.claims() > before).await;
+    let new = stage.create("b").await;
+    assert_eq!(stage.store.served(), 0);
+    stage.store.let_go();
+    assert_eq!(soon(waiting).await.0[0].task.id, new);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_whose_time_ends_while_a_creation_asks_for_it_gets_what_that_brings() {
+    let stage = Stage::simulated(NEVER);
+    let claimer = stage.claimer(one(&["a"], Duration::from_secs(5)));
+    stage.waiting(1).await;
+    stage.store.hold();
+    let (tasks, new) = (stage.services.tasks.clone(), stage.new_task("a"));
+    let creator = tokio::spawn(async move { tasks.create(Actor::DEFAULT, new).await });
+    until(|| stage.store.served() == 1).await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    stage.store.let_go();
+    assert_eq!(soon(claimer).await.0.len(), 1);
+    creator.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_claim_that_went_away_was_woken_for_is_told_to_the_next() {
+    let stage = Stage::simulated(NEVER);
+    let gone = stage.claimer(one(&["a"], LONG));
+    stage.waiting(1).await;
+    let next = stage.claimer(one(&["a", "b"], LONG));
+    stage.waiting(2).await;
+    // Paused while it is created, so that the creation brings nothing; then resumed without a word.
+    let name = taskflow_core::QueueName::default();
+    let pause = |to| taskflow_core::QueuePatch { pause: Some(to), ..Default::default() };
+    let (store, now) = (&stage.store, stage.clock.now());
+    let tenant = taskflow_core::TenantId::DEFAULT;
+    store.set_queue(tenant, name.clone(), None, pause(Some(None)), now).await.unwrap();
+    stage.store.hold();
+    let (tasks, new) = (stage.services.tasks.clone(), stage.new_task("a"));
+    let creator = tokio::spawn(async move { tasks.create(Actor::DEFAULT, new).await });
+    until(|| stage.store.served() == 1).await;
+    store.set_queue(tenant, name, None, pause(None), now).await.unwrap();
+    gone.abort();
+    assert!(gone.await.unwrap_err().is_cancelled());
+    stage.store.let_go();
+    let id = creator.await.unwrap().unwrap().task.id;
+    assert_eq!(soon(next).await.0[0].task.id, id);
 }
 
 #[tokio::test(start_paused = true)]

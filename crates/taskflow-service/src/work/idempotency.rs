@@ -40,7 +40,7 @@ impl Work {
         let patience = want.as_ref().filter(|_| !reports).map_or(Duration::ZERO, |want| want.wait);
         let until = Instant::now() + patience;
         let mut parked = match &want {
-            Some(want) if !patience.is_zero() => self.park(want, None)?,
+            Some(want) if !patience.is_zero() => self.park(want)?,
             _ => None,
         };
         let mut woken = None;
