@@ -129,7 +129,10 @@ pub(crate) fn batch(orders: &[Insert]) -> Vec<(TenantId, Timestamp, NewTask)> {
 }
 
 /// An answer for each order from the tasks of all.
-pub(crate) fn answers(orders: &[Insert], born: Vec<Box<Task>>) -> Vec<Answers<Inserted>> {
+pub(crate) fn answers(
+    orders: &[Insert],
+    born: impl IntoIterator<Item = Box<Task>>,
+) -> Vec<Answers<Inserted>> {
     let mut born = born.into_iter();
     let answer = |order: &Insert| {
         let tasks: Vec<Box<Task>> = born.by_ref().take(order.batch.len()).collect();

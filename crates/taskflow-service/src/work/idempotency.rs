@@ -54,7 +54,7 @@ impl Work {
                 let worth = reports || handed_out(&done) > 0;
                 worth.then(|| render(done, now).ok()).flatten()
             });
-            let claim = want.as_ref().map(|want| self.claim_of(actor, &caller, want));
+            let claim = want.as_ref().map(|want| self.claim_of(actor, caller, want));
             let sync = Sync { finish: finish.clone(), extend: extend.clone(), claim };
             let (done, now) =
                 match onces.attempt(actor, ticket, Deed::Sync(Box::new(sync)), show).await? {
