@@ -29,9 +29,9 @@ pub(crate) fn apart(order: &mut Order, at: usize) -> Option<Parked> {
     claim.map(|claim| Parked { at, tenant: order.tenant, claim: *claim })
 }
 
-/// Carries the claims out and puts what they got into the answers; `now` is the latest of the batch, when all
-/// that it brought is due. One whose tasks were not stored, or
-/// that fails by itself, gets nothing: it asks again. `Err` as in [`carry_out`].
+/// Carries the claims out and puts what they got into the answers; `now` is the latest of the batch, when
+/// all that it brought is due. One whose tasks were not stored, or that fails by itself, gets nothing: it
+/// asks again. `Err` as in [`carry_out`].
 pub(crate) fn all(
     connection: &Connection,
     memory: &mut Memory,

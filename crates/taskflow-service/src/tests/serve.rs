@@ -2,13 +2,29 @@
 
 use std::time::Duration;
 
-use taskflow_core::Status;
+use taskflow_core::{Status, TaskId};
 use taskflow_store::QueueStore;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::{LONG, NEVER, Stage, one, soon, until};
-use crate::Actor;
+use crate::tasks::Created;
 use crate::work::Want;
+use crate::{Actor, ServiceError};
+
+type Creator = JoinHandle<Result<Created, ServiceError>>;
+
+/// A creation in a task of its own: the store may hold its answer back.
+fn creator(stage: &Stage, kind: &str) -> Creator {
+    let (tasks, new) = (stage.services.tasks.clone(), stage.new_task(kind));
+    tokio::spawn(async move { tasks.create(Actor::DEFAULT, new).await })
+}
+
+/// The task that a creation answers; one that the store holds back for long fails the test.
+async fn answered(creator: Creator) -> TaskId {
+    let answer = tokio::time::timeout(Duration::from_secs(30), creator).await;
+    answer.expect("the store holds it back").unwrap().unwrap().task.id
+}
 
 #[tokio::test(start_paused = true)]
 async fn a_creation_serves_a_waiting_claim_in_its_own_call() {
@@ -50,7 +66,7 @@ async fn a_claim_that_asks_by_itself_at_that_moment_is_not_served() {
     let claimer = stage.claimer(one(&["a"], LONG));
     until(|| stage.store.claims() == 1).await;
     // It has its place, and what it asked for by itself is on its way.
-    stage.create("a").await;
+    answered(creator(&stage, "a")).await;
     stage.store.let_go();
     assert_eq!(soon(claimer).await.0[0].task.id, old);
     assert_eq!(stage.store.served(), 0, "what it got would have had to go back");
@@ -60,7 +76,7 @@ async fn a_claim_that_asks_by_itself_at_that_moment_is_not_served() {
     let before = stage.store.claims();
     stage.store.hold();
     until(|| stage.store.claims() > before).await;
-    let new = stage.create("b").await;
+    let new = answered(creator(&stage, "b")).await;
     assert_eq!(stage.store.served(), 0);
     stage.store.let_go();
     assert_eq!(soon(waiting).await.0[0].task.id, new);
@@ -72,13 +88,12 @@ async fn a_claim_whose_time_ends_while_a_creation_asks_for_it_gets_what_that_bri
     let claimer = stage.claimer(one(&["a"], Duration::from_secs(5)));
     stage.waiting(1).await;
     stage.store.hold();
-    let (tasks, new) = (stage.services.tasks.clone(), stage.new_task("a"));
-    let creator = tokio::spawn(async move { tasks.create(Actor::DEFAULT, new).await });
+    let creator = creator(&stage, "a");
     until(|| stage.store.served() == 1).await;
     tokio::time::sleep(Duration::from_secs(6)).await;
     stage.store.let_go();
     assert_eq!(soon(claimer).await.0.len(), 1);
-    creator.await.unwrap().unwrap();
+    answered(creator).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -95,14 +110,13 @@ async fn what_a_claim_that_went_away_was_woken_for_is_told_to_the_next() {
     let tenant = taskflow_core::TenantId::DEFAULT;
     store.set_queue(tenant, name.clone(), None, pause(Some(None)), now).await.unwrap();
     stage.store.hold();
-    let (tasks, new) = (stage.services.tasks.clone(), stage.new_task("a"));
-    let creator = tokio::spawn(async move { tasks.create(Actor::DEFAULT, new).await });
+    let creator = creator(&stage, "a");
     until(|| stage.store.served() == 1).await;
     store.set_queue(tenant, name, None, pause(None), now).await.unwrap();
     gone.abort();
     assert!(gone.await.unwrap_err().is_cancelled());
     stage.store.let_go();
-    let id = creator.await.unwrap().unwrap().task.id;
+    let id = answered(creator).await;
     assert_eq!(soon(next).await.0[0].task.id, id);
 }
 
@@ -112,13 +126,12 @@ async fn what_a_creation_took_for_a_claim_that_went_away_goes_back() {
     let claimer = stage.claimer(one(&["a"], LONG));
     stage.waiting(1).await;
     stage.store.hold();
-    let (tasks, new) = (stage.services.tasks.clone(), stage.new_task("a"));
-    let creator = tokio::spawn(async move { tasks.create(Actor::DEFAULT, new).await });
+    let creator = creator(&stage, "a");
     until(|| stage.store.served() == 1).await;
     claimer.abort();
     assert!(claimer.await.unwrap_err().is_cancelled());
     stage.store.let_go();
-    let id = creator.await.unwrap().unwrap().task.id;
+    let id = answered(creator).await;
     let back = |task: &taskflow_core::Task| task.state.status == Status::Pending;
     let task = stage.task_is(id, back).await;
     assert_eq!((task.state.attempt, task.state.attempts_used()), (1, 0));
@@ -130,8 +143,7 @@ async fn a_creator_that_goes_away_takes_nothing_from_the_claim() {
     let claimer = stage.claimer(one(&["a"], LONG));
     stage.waiting(1).await;
     stage.store.hold();
-    let (tasks, new) = (stage.services.tasks.clone(), stage.new_task("a"));
-    let creator = tokio::spawn(async move { tasks.create(Actor::DEFAULT, new).await });
+    let creator = creator(&stage, "a");
     until(|| stage.store.served() == 1).await;
     creator.abort();
     assert!(creator.await.unwrap_err().is_cancelled());
@@ -146,18 +158,13 @@ async fn creations_that_run_at_once_share_their_commits_and_wake_the_claim() {
     let other = stage.claimer(one(&["b"], LONG));
     stage.waiting(2).await;
     stage.store.hold();
-    let create = |kind: &str| {
-        let (tasks, new) = (stage.services.tasks.clone(), stage.new_task(kind));
-        tokio::spawn(async move { tasks.create(Actor::DEFAULT, new).await.unwrap() })
-    };
-    let first = create("a");
+    let first = creator(&stage, "a");
     until(|| stage.store.served() == 1).await;
     // The first one is not answered yet.
-    let second = create("b");
-    second.await.unwrap();
+    answered(creator(&stage, "b")).await;
     assert_eq!(stage.store.served(), 1, "the second is not alone");
     stage.store.let_go();
-    first.await.unwrap();
+    answered(first).await;
     assert_eq!(soon(claimer).await.0.len(), 1);
     assert_eq!(soon(other).await.0.len(), 1);
 }
@@ -171,15 +178,14 @@ async fn creators_and_claimers_that_come_and_go_lose_no_task_on_disk() {
         let claimer = stage.claimer(one(&["a"], LONG));
         // One that went back is taken at once.
         until(|| stage.services.bus.waiting() == 1 || claimer.is_finished()).await;
-        let (tasks, new) = (stage.services.tasks.clone(), stage.new_task("a"));
-        let creator = tokio::spawn(async move { tasks.create(Actor::DEFAULT, new).await });
+        let creator = creator(&stage, "a");
         if round % 3 == 0 {
             for _ in 0..round {
                 tokio::task::yield_now().await;
             }
             claimer.abort();
         }
-        creator.await.unwrap().unwrap();
+        answered(creator).await;
         if let Ok(answer) = claimer.await {
             got += answer.unwrap().0.len();
         }
