@@ -3,6 +3,7 @@
 pub mod errors_doc;
 mod extract;
 mod layers;
+mod live;
 mod openapi;
 pub mod problem;
 pub mod server;
@@ -64,6 +65,7 @@ fn keyed() -> ApiRouter<ApiState> {
         .merge(v1::timeseries::router())
         .merge(v1::work::router())
         .merge(v1::workers::router())
+        .merge(live::router())
 }
 
 /// The OpenAPI document as text.

@@ -52,6 +52,12 @@ pub const CODES: &[(&str, StatusCode, &str, &str)] = &[
         "The API key is missing or wrong. Send it as `X-API-Key`.",
     ),
     (
+        "foreign-origin",
+        StatusCode::FORBIDDEN,
+        "Foreign origin",
+        "The web page that asks comes from another origin than the server's own, and `CORS_ORIGINS` does not list it.",
+    ),
+    (
         "not-found",
         StatusCode::NOT_FOUND,
         "Not found",
@@ -317,6 +323,11 @@ impl Problem {
     /// The sentence.
     pub fn detail(&self) -> &str {
         &self.0.detail
+    }
+
+    /// The fields at fault.
+    pub(crate) fn faults(&self) -> &[Fault] {
+        &self.0.errors
     }
 
     /// The other task in a conflict.

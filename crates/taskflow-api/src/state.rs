@@ -6,8 +6,8 @@ use axum::extract::FromRef;
 use sha2::{Digest, Sha256};
 use taskflow_core::Clock;
 use taskflow_service::{
-    Services, idempotency::Onces, many::Many, queues::Queues, readiness::Probe, stats::Stats,
-    tasks::Tasks, work::Work, workers::Workers,
+    Services, bus::Bus, events::Events, idempotency::Onces, many::Many, queues::Queues,
+    readiness::Probe, stats::Stats, tasks::Tasks, work::Work, workers::Workers,
 };
 
 /// How the API calls itself and who may use it.
@@ -91,7 +91,7 @@ macro_rules! taken {
 
 taken!(
     tasks: Tasks, many: Many, work: Work, queues: Queues, workers: Workers, onces: Onces,
-    stats: Stats, probe: Probe
+    stats: Stats, probe: Probe, events: Events, bus: Arc<Bus>
 );
 
 impl FromRef<ApiState> for Arc<dyn Clock> {

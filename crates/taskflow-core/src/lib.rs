@@ -7,6 +7,7 @@
 //! `now` and tokens are arguments, so that two databases agree by construction.
 
 pub mod attempt;
+pub mod change;
 pub mod diagram;
 pub mod explain;
 pub mod fault;
@@ -33,6 +34,7 @@ pub mod time;
 pub mod workers;
 
 pub use attempt::{Attempt, Outcome};
+pub use change::{Change, Interest, Sort, TaskChange, TaskEvent};
 pub use fault::Fault;
 pub use gate::{Barred, Gate, RateWindow};
 pub use idempotency::{Fingerprint, IdempotencyKey, KeyHash, Ticket};

@@ -186,3 +186,23 @@ pub const SERIES_MINUTES_DEFAULT: u32 = 60;
 pub const SERIES_QUEUES_MAX: usize = 100;
 /// Most queues, and most kinds, that one answer of the statistics lists.
 pub const STATS_NAMES_MAX: u32 = 1000;
+
+/// Most tasks that one subscriber to events names: those of one page that a person looks at.
+pub const EVENT_TASKS_MAX: usize = 200;
+/// Most sorts of events that one subscriber names: more than there are.
+pub const EVENT_SORTS_MAX: usize = 20;
+/// Events that a process keeps for whoever reads late or comes back: seconds at full speed, minutes otherwise,
+/// and a few MiB at most.
+pub const EVENTS_KEPT: usize = 8192;
+/// Tags and texts of the events that are kept, in bytes.
+pub const EVENTS_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Most subscribers to events of one process: each costs what a connection costs.
+pub const EVENT_SUBSCRIBERS_MAX: usize = 10_000;
+/// Most events that a subscriber gets in one piece.
+pub const EVENT_PIECE_MAX: usize = 128;
+/// Largest message that a WebSocket client may send, in bytes: a subscription is far smaller.
+pub const WS_MESSAGE_BYTES_MAX: usize = 16 * 1024;
+/// Most subscriptions of one WebSocket.
+pub const WS_SUBSCRIPTIONS_MAX: usize = 32;
+/// Most messages, pings among them, that a WebSocket client may send in ten seconds: nobody clicks so fast.
+pub const WS_MESSAGES_MAX: u32 = 200;

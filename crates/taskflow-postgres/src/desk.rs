@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use taskflow_core::series::{Minute, cells};
 use taskflow_core::{
-    Attempt, Command, Kind, Priority, QueueName, State, Status, Step, Task, TaskId, TenantId,
-    Timestamp, step,
+    Attempt, Command, Kind, Priority, QueueName, State, Status, Step, Task, TaskEvent, TaskId,
+    TenantId, Timestamp, step,
 };
-use taskflow_store::Ready;
+use taskflow_store::{Ready, Told};
 use tokio_postgres::types::Type;
 
+use crate::changes;
 use crate::columns::{Births, Deltas, History};
 use crate::error::Failure;
 use crate::gates::Gates;
@@ -65,6 +66,10 @@ pub(crate) struct Desk<'a> {
     pub(crate) gates: Gates,
     /// Queues in which a limit has room again.
     freed: BTreeSet<(TenantId, QueueName)>,
+    /// Whether anybody watches.
+    pub(crate) watched: bool,
+    /// What changed, as far as somebody watches.
+    pub(crate) changed: Vec<Told>,
 }
 
 pub(crate) const LOCK: &str = concat!(
@@ -92,6 +97,8 @@ impl<'a> Desk<'a> {
             children: HashMap::new(),
             gates: Gates::default(),
             freed: BTreeSet::new(),
+            watched: lanes.watch.is_on(),
+            changed: Vec::new(),
         }
     }
 
@@ -213,6 +220,11 @@ impl<'a> Desk<'a> {
     /// Counts and hints after a state changed.
     fn account(&mut self, old: &Hot, is: &State) {
         let was = &old.state;
+        if self.watched
+            && let Some(event) = TaskEvent::between(was, is)
+        {
+            self.note(&Hot { state: is.clone(), ..old.clone() }, event);
+        }
         if was.status != is.status {
             self.count(old, was.status, -1);
             self.count(old, is.status, 1);
@@ -396,6 +408,7 @@ impl<'a> Desk<'a> {
             }
         }
         let hot = Hot::of(self.tenant, task);
+        self.note(&hot, TaskEvent::Created);
         self.count(&hot, Status::Pending, 1);
         if parents.is_empty() {
             self.tell(&hot, task.state.run_at);
@@ -449,17 +462,21 @@ impl<'a> Desk<'a> {
         let told = std::mem::take(&mut self.told);
         let words = words(told.iter().map(|(tenant, ready)| (*tenant, ready)));
         let (deltas, minutes) = (Deltas::of(&counts), Cells::of(&tallied));
+        let changed = self.take_changed().await?;
+        let changes = self.lanes.to_notify(&changed);
         let (states, history) = self.unwritten();
         tokio::try_join!(
             biased; states.update(self.session),
             history.insert(self.session),
             deltas.insert(self.session, &minutes),
             tell(self.session, &words),
+            changes::tell(self.session, &changes),
         )?;
         drop((states, history));
         self.written();
         let committed = self.session.execute("COMMIT").await;
         committed.map_err(|error| Failure::from(error).committing())?;
+        self.lanes.tell_here(changed);
         for (tenant, ready) in told {
             self.lanes.lower(tenant, &[ready]);
         }

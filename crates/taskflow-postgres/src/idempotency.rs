@@ -5,7 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use taskflow_core::{Fingerprint, KeyHash, NewTask, Status, Task, TaskId, TenantId, Timestamp};
+use taskflow_core::{
+    Fingerprint, KeyHash, NewTask, Status, Task, TaskEvent, TaskId, TenantId, Timestamp,
+};
 use taskflow_store::idempotency::{again, forgotten};
 use taskflow_store::moving::{BATCH_BYTES_MAX, KeptKey};
 use taskflow_store::{
@@ -263,6 +265,7 @@ async fn bear_all(desk: &mut Desk<'_>, batch: &[NewTask]) -> Result<Vec<Inserted
     for (task, id) in born.iter_mut().zip(ids) {
         task.id = id;
         let hot = Hot::of(desk.tenant, task);
+        desk.note(&hot, TaskEvent::Created);
         desk.count(&hot, Status::Pending, 1);
         desk.tell(&hot, task.state.run_at);
         desk.sit(hot);

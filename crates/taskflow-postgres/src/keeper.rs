@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -141,6 +142,10 @@ impl Keeper {
         let begun = Instant::now();
         let whole = round.whole.is_none_or(|due| begun >= due);
         if self.lanes.look(session, whole).await? {
+            if !self.lanes.listens.load(Ordering::Relaxed) {
+                // Another node's work, which cannot be told.
+                self.lanes.watch.missed();
+            }
             self.hints.send_modify(|count| *count += 1);
         }
         if whole {

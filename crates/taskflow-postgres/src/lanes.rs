@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use taskflow_core::{Kind, QueueName, TenantId, Timestamp};
-use taskflow_store::{Claim, Ready};
+use taskflow_store::{Claim, Ready, Told, Watch};
 use tokio_postgres::types::Type;
 
+use crate::changes;
 use crate::error::Failure;
 use crate::gates::Watched;
 use crate::rows::{self, get};
@@ -84,6 +85,10 @@ pub(crate) struct Lanes {
     heard: AtomicBool,
     /// What is known of gates between transactions.
     pub(crate) gates: Watched,
+    /// Who watches what is changed.
+    pub(crate) watch: Watch,
+    /// Whether nodes can hear each other at all.
+    pub(crate) listens: AtomicBool,
 }
 
 /// Where one claim looks: an array a column, for the statement.
@@ -172,6 +177,18 @@ impl Lanes {
             if let Some(meanwhile) = &mut *meanwhile {
                 meanwhile.push(put);
             }
+        }
+    }
+
+    /// What goes to all nodes with the commit of these changes: nothing where nobody could hear it.
+    pub(crate) fn to_notify(&self, changed: &[Told]) -> Vec<String> {
+        if self.listens.load(Ordering::Relaxed) { changes::words(changed) } else { Vec::new() }
+    }
+
+    /// Tells this node of committed changes of its own, where it cannot hear them.
+    pub(crate) fn tell_here(&self, changed: Vec<Told>) {
+        if !self.listens.load(Ordering::Relaxed) {
+            self.watch.tell(changed);
         }
     }
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio_postgres::{AsyncMessage, Client, Notification};
 
-use taskflow_core::{QueueName, TenantId, Timestamp};
-use taskflow_store::Ready;
+use taskflow_core::{Change, QueueName, TenantId, Timestamp};
+use taskflow_store::{Ready, Told};
 
+use crate::changes;
 use crate::connect::Server;
 use crate::error::chain;
 use crate::keeper::OwnPids;
@@ -19,8 +20,10 @@ use crate::lanes::Lanes;
 const AGAIN: Duration = Duration::from_millis(250);
 
 /// Ready: a node committed work for a queue. Enqueued: SQL of the application's own did, in a
-/// transaction that may be old. Lanes: a queue or kind is new.
-const LISTEN: &str = "LISTEN taskflow_ready; LISTEN taskflow_enqueued; LISTEN taskflow_lanes";
+/// transaction that may be old. Lanes: a queue or kind is new. Watch: somebody wants to hear of changes.
+/// Changes: what a commit changed.
+const LISTEN: &str = "LISTEN taskflow_ready; LISTEN taskflow_enqueued; LISTEN taskflow_lanes; \
+     LISTEN taskflow_watch; LISTEN taskflow_changes";
 
 pub(crate) struct Listener {
     pub(crate) server: Server,
@@ -79,16 +82,28 @@ impl Listener {
         // Whatever was told before it listened: look once.
         self.lanes.look_everywhere();
         self.look.notify_one();
+        self.lanes.watch.missed();
         Ok(())
     }
 
     fn hear(&self, told: &Notification) {
         match told.channel() {
             "taskflow_lanes" => self.look.notify_one(),
+            "taskflow_watch" => changes::watched(&self.lanes),
+            "taskflow_changes" => match changes::heard(told.payload()) {
+                Some(changes) => self.lanes.watch.tell(changes),
+                None => self.lanes.watch.missed(),
+            },
             "taskflow_ready" if self.own.lock().contains(&told.process_id()) => {}
             _ => {
                 match waiting(told.payload()) {
-                    Some((from, tenant, queue)) => self.lanes.lower_queue(tenant, queue, from),
+                    Some((from, tenant, queue)) => {
+                        if told.channel() == "taskflow_enqueued" && self.lanes.watch.is_on() {
+                            let change = Change::Queue(queue.clone());
+                            self.lanes.watch.tell(vec![Told { tenant, change }]);
+                        }
+                        self.lanes.lower_queue(tenant, queue, from);
+                    }
                     None => self.lanes.look_everywhere(),
                 }
                 self.hint();

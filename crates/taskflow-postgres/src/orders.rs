@@ -10,9 +10,10 @@ use taskflow_core::{
 };
 use taskflow_store::{
     AllInserted, Answers, Claim, Delete, Deleted, Edit, Edited, Expired, Inserted, QueueSet, Ready,
-    Sync, Synced,
+    Sync, Synced, Told,
 };
 
+use crate::changes;
 use crate::desk::Desk;
 use crate::error::Failure;
 use crate::lanes::Lanes;
@@ -70,7 +71,7 @@ impl Room for Inserts {
             if orders.iter().any(|order| order.claim.is_some()) {
                 return serve::insert_and_claim(session, &self.lanes, orders).await;
             }
-            let answers = insert_plain(session, orders).await?;
+            let answers = insert_plain(session, &self.lanes, orders).await?;
             for (order, answer) in orders.iter().zip(&answers) {
                 self.lanes.lower(order.tenant, &answer.ready);
             }
@@ -106,16 +107,23 @@ impl Room for Inserts {
 
 async fn insert_plain(
     session: &Session,
+    lanes: &Lanes,
     orders: &[Insert],
 ) -> Result<Vec<Answers<Inserted>>, Failure> {
-    // One statement needs no transaction around it, but the patience for locks is said in one.
-    if session.is_hurried() {
+    // One statement needs no transaction around it, but the patience for locks is said in one, and what is
+    // told of its ids goes with it.
+    let watched = lanes.watch.is_on();
+    let bracketed = session.is_hurried() || watched;
+    if bracketed {
         session.begin().await?;
     }
-    let born = tasks::insert_plain(session, batch(orders), !session.is_hurried()).await?;
-    if session.is_hurried() {
+    let born = tasks::insert_plain(session, batch(orders), !bracketed).await?;
+    let changed = if watched { births(orders, &born) } else { Vec::new() };
+    changes::tell(session, &lanes.to_notify(&changed)).await?;
+    if bracketed {
         session.execute("COMMIT").await.map_err(|error| Failure::from(error).committing())?;
     }
+    lanes.tell_here(changed);
     Ok(answers(orders, born))
 }
 
@@ -126,6 +134,12 @@ pub(crate) fn batch(orders: &[Insert]) -> Vec<(TenantId, Timestamp, NewTask)> {
         order.batch.clone().into_iter().map(move |new| (tenant, now, new))
     };
     orders.iter().flat_map(of).collect()
+}
+
+/// What the new tasks of all orders tell whoever watches.
+pub(crate) fn births(orders: &[Insert], born: &[Box<Task>]) -> Vec<Told> {
+    let tenants = orders.iter().flat_map(|o| std::iter::repeat_n(o.tenant, o.batch.len()));
+    changes::births(tenants.zip(born.iter().map(AsRef::as_ref)))
 }
 
 /// An answer for each order from the tasks of all.

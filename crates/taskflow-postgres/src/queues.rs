@@ -3,7 +3,9 @@
 
 use taskflow_core::limits::{HOLDERS_MAX, QUEUES_MAX};
 use taskflow_core::queue::Pause;
-use taskflow_core::{Gate, Queue, QueueName, QueuePatch, RateWindow, TaskId, TenantId, Timestamp};
+use taskflow_core::{
+    Change, Gate, Queue, QueueName, QueuePatch, RateWindow, TaskId, TenantId, Timestamp,
+};
 use taskflow_store::moving::OwnQueue;
 use taskflow_store::{Counts, GateView, QueueSet, QueueView, Ready, kept};
 use tokio_postgres::Row;
@@ -89,6 +91,7 @@ impl Desk<'_> {
         self.write_down().await?;
         let ready = waiting(self.session, self.tenant, name).await?;
         self.announce(&ready);
+        self.note_other(|| Change::Queue(name.clone()));
         Ok(QueueSet::Done(Box::new(new), ready))
     }
 

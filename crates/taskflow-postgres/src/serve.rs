@@ -9,7 +9,7 @@ use taskflow_store::{AllInserted, Answers, Claim, Inserted, Ready, Synced};
 use crate::desk::Desk;
 use crate::error::Failure;
 use crate::lanes::Lanes;
-use crate::orders::{Born, Insert, add, answers, batch, share};
+use crate::orders::{Born, Insert, add, answers, batch, births, share};
 use crate::session::Session;
 use crate::tasks;
 
@@ -79,6 +79,9 @@ pub(crate) async fn insert_and_claim(
     let born = tasks::insert_plain(session, batch(orders), false);
     let ((), born, gates) = tokio::try_join!(biased; begun, born, gates)?;
     desk.gates = gates;
+    if desk.watched {
+        desk.changed = births(orders, &born);
+    }
     let mut inserted = answers(orders, born);
     // For the claims below, and after the commit for a look that did not see it.
     let lower = |inserted: &[Answers<Inserted>]| {

@@ -50,7 +50,7 @@ pub struct PostgresStore {
     pub(crate) changes: Batcher<Change, Changed>,
     onces: Batcher<Keyed, Onced>,
     clock: Arc<DatabaseClock>,
-    lanes: Arc<Lanes>,
+    pub(crate) lanes: Arc<Lanes>,
     hints: Hints,
     quiet: Quiet,
     sketching: Mutex<search::Progress>,
@@ -185,6 +185,7 @@ impl PostgresStore {
         };
         let mut beside = vec![spawn(keeper.run())];
         if options.pool_mode == PoolMode::Session {
+            lanes.listens.store(true, Ordering::Relaxed);
             let lanes = Arc::clone(&lanes);
             beside.push(spawn(Listener { server, hints: hint, lanes, look, own }.run()));
         }

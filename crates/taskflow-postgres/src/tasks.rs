@@ -263,6 +263,7 @@ impl Desk<'_> {
         if let Some(child) = self.session.query(sql, &one).await?.first() {
             return Ok(Deleted::HasDependant(rows::id(child)?));
         }
+        self.note_deleted(&hot).await?;
         self.leave(hot.id).await?;
         self.session.query("DELETE FROM taskflow.attempts WHERE task = $1", &one).await?;
         self.session.query("DELETE FROM taskflow.tasks WHERE id = $1", &one).await?;

@@ -9,13 +9,16 @@ use taskflow_core::limits::HOLDS_SHOWN;
 use taskflow_core::workers::{Call, Drained};
 use taskflow_core::{Command, Instance, TaskId, TenantId, Timestamp, WorkerName, step};
 use taskflow_store::{
-    Answers, Drain, Held, Holding, Sighting, StoreError, Which, Worker, WorkerStore, kept, weight,
+    Answers, Drain, Held, Holding, Sighting, StoreError, Told, Which, Worker, WorkerStore, kept,
+    weight,
 };
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
+use crate::changes;
 use crate::desk::Desk;
 use crate::error::Failure;
+use crate::lanes::Lanes;
 use crate::orders::{Change, Changed, What};
 use crate::rows::{self, bad, get};
 use crate::session::{Param, Session};
@@ -103,37 +106,69 @@ async fn write(session: &Session, tenant: TenantId, workers: &[Worker]) -> Resul
 }
 
 /// Two nodes that see a new worker at the same moment each write it; the second one's word stands.
-async fn see(session: &Session, tenant: TenantId, batch: &[Sighting]) -> Result<(), Failure> {
+async fn see(
+    session: &Session,
+    lanes: &Lanes,
+    tenant: TenantId,
+    batch: &[Sighting],
+) -> Result<(), Failure> {
     let names: Vec<&str> = batch.iter().map(|sighting| sighting.worker.as_str()).collect();
     session.begin().await?;
     let mut known = lock(session, tenant, &names).await?;
-    let seen = batch.iter().map(|s| Worker::seen(known.remove(&s.worker), s));
+    let mut news = Vec::new();
+    let seen = batch.iter().map(|sighting| {
+        let known = known.remove(&sighting.worker);
+        let seen = Worker::seen(known.clone(), sighting);
+        news.extend(seen.is_news(known.as_ref()).then(|| seen.name.clone()));
+        seen
+    });
     let mut seen: Vec<Worker> = seen.collect();
     seen.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     write(session, tenant, &seen).await?;
-    Ok(session.execute("COMMIT").await?)
+    commit(session, lanes, tenant, news).await
+}
+
+/// Commits, and tells whoever watches which workers are news.
+async fn commit(
+    session: &Session,
+    lanes: &Lanes,
+    tenant: TenantId,
+    news: Vec<WorkerName>,
+) -> Result<(), Failure> {
+    let mut changed = Vec::new();
+    if lanes.watch.is_on() {
+        let told = |name| Told { tenant, change: taskflow_core::Change::Worker(name) };
+        changed.extend(news.into_iter().map(told));
+    }
+    changes::tell(session, &lanes.to_notify(&changed)).await?;
+    session.execute("COMMIT").await?;
+    lanes.tell_here(changed);
+    Ok(())
 }
 
 async fn tell(
     session: &Session,
+    lanes: &Lanes,
     tenant: TenantId,
     batch: &[(WorkerName, Drain)],
 ) -> Result<Vec<Option<Worker>>, Failure> {
     let names: Vec<&str> = batch.iter().map(|(name, _)| name.as_str()).collect();
     session.begin().await?;
     let mut known = lock(session, tenant, &names).await?;
-    let mut answers = Vec::with_capacity(batch.len());
+    let (mut answers, mut news) = (Vec::with_capacity(batch.len()), Vec::new());
     for (name, drain) in batch {
         let worker = known.get_mut(name);
         answers.push(worker.map(|worker| {
+            let before = worker.clone();
             worker.told(drain);
+            news.extend(worker.is_news(Some(&before)).then(|| name.clone()));
             worker.clone()
         }));
     }
     let mut told: Vec<Worker> = known.into_values().collect();
     told.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     write(session, tenant, &told).await?;
-    session.execute("COMMIT").await?;
+    commit(session, lanes, tenant, news).await?;
     Ok(answers)
 }
 
@@ -272,8 +307,8 @@ impl WorkerStore for PostgresStore {
     async fn see(&self, scope: TenantId, batch: Vec<Sighting>) -> Result<(), StoreError> {
         let batch = Arc::new(batch);
         self.duty(|session| {
-            let batch = Arc::clone(&batch);
-            async move { see(&session, scope, &batch).await }
+            let (batch, lanes) = (Arc::clone(&batch), Arc::clone(&self.lanes));
+            async move { see(&session, &lanes, scope, &batch).await }
         })
         .await
     }
@@ -314,8 +349,8 @@ impl WorkerStore for PostgresStore {
     ) -> Result<Vec<Option<Worker>>, StoreError> {
         let batch = Arc::new(batch);
         self.read(|session| {
-            let batch = Arc::clone(&batch);
-            async move { tell(&session, scope, &batch).await }
+            let (batch, lanes) = (Arc::clone(&batch), Arc::clone(&self.lanes));
+            async move { tell(&session, &lanes, scope, &batch).await }
         })
         .await
     }

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod duties;
 mod ends;
 pub mod error;
+pub mod events;
 mod grant;
 pub mod idempotency;
 pub mod many;
@@ -60,6 +61,8 @@ pub struct Services {
     pub stats: stats::Stats,
     /// Whether this process can do its work.
     pub probe: readiness::Probe,
+    /// Events for whoever watches.
+    pub events: events::Events,
     /// Wake-ups.
     pub bus: Arc<bus::Bus>,
     /// The clock that everything here asks.
@@ -77,6 +80,7 @@ impl Services {
         poll: Duration,
     ) -> Self {
         let bus = Arc::new(bus::Bus::default());
+        let events = events::Events::new(Arc::clone(&store), &*ids);
         Self {
             tasks: tasks::Tasks::new(
                 Arc::clone(&store),
@@ -106,6 +110,7 @@ impl Services {
             ),
             stats: stats::Stats::new(Arc::clone(&store), Arc::clone(&clock)),
             probe: readiness::Probe::new(Arc::clone(&store), Arc::clone(&clock)),
+            events,
             bus,
             clock,
             store,
@@ -122,13 +127,14 @@ impl Services {
     /// The background duties of these services.
     pub fn duties(&self) -> Vec<Box<dyn duties::Duty>> {
         let store = || Arc::clone(&self.store);
-        let duties: [Box<dyn duties::Duty>; 6] = [
+        let duties: [Box<dyn duties::Duty>; 7] = [
             Box::new(duties::reaper::Reaper::new(store(), Arc::clone(&self.bus))),
             Box::new(duties::herald::Herald::new(store(), Arc::clone(&self.bus))),
             Box::new(duties::workers::Roster::new(store(), Arc::clone(&self.bus))),
             Box::new(duties::idempotency::Forgetter::new(store())),
             Box::new(duties::janitor::Janitor::new(store(), self.retention.clone())),
             Box::new(duties::search::Sketcher::new(store())),
+            Box::new(duties::events::Watcher::new(self.events.clone())),
         ];
         let watched = |duty| {
             let pulse = self.probe.pulse.clone();
@@ -137,9 +143,14 @@ impl Services {
         duties.into_iter().map(watched).collect()
     }
 
-    /// What other processes on the same database do, for [`bus::Bus::listen`].
-    pub fn hints(&self) -> taskflow_store::Hints {
-        self.store.hints()
+    /// Hears what the store says of itself and of other processes: wakes claimers and fills the events. Runs
+    /// until the store is gone, and does not hold it.
+    pub fn listen(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (bus, hints) = (Arc::clone(&self.bus), self.store.hints());
+        let events = self.events.listen();
+        async move {
+            tokio::join!(bus.listen(hints), events);
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod bus;
 mod claims;
 mod clock;
 mod duties;
+mod events;
 mod grants;
 mod herald;
 mod idempotency;

@@ -8,7 +8,7 @@ use taskflow_core::lease::{LastFinish, Lease};
 use taskflow_core::limits::ATTEMPTS_KEPT;
 use taskflow_core::series::{Minute, cells};
 use taskflow_core::{
-    Attempt, Command, QueueName, State, Status, Step, TaskId, TenantId, Timestamp, step,
+    Attempt, Command, QueueName, State, Status, Step, TaskEvent, TaskId, TenantId, Timestamp, step,
 };
 use taskflow_store::Ready;
 use taskflow_store::shape::Shape;
@@ -67,6 +67,11 @@ impl Act<'_> {
     /// Counts and hints after a state was written.
     fn account(&mut self, old: &Hot, step: &Step) -> Result<(), Error> {
         let (was, is) = (&old.state, &step.state);
+        if self.memory.watched
+            && let Some(event) = TaskEvent::between(was, is)
+        {
+            self.note(&Hot { state: is.clone(), ..old.clone() }, event)?;
+        }
         if was.status != is.status {
             self.memory.count(self.lane(old, was.status), -1);
             self.memory.count(self.lane(old, is.status), 1);

@@ -5,6 +5,7 @@
 //! may share the file on one host. What is not here: rules (`core`), announcements (`service`).
 
 mod act;
+mod changes;
 mod connect;
 mod error;
 mod gates;

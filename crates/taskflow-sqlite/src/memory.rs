@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, Error, params};
-use taskflow_core::{Kind, Priority, QueueName, Status, TenantId};
+use taskflow_core::{Change, Kind, Priority, QueueName, Status, TenantId};
+use taskflow_store::Told;
 
 use crate::gates::Gates;
 use crate::series::Series;
@@ -34,6 +35,12 @@ pub(crate) struct Memory {
     pub(crate) gates: Gates,
     /// What happened in the present minutes.
     pub(crate) series: Series,
+    /// Whether anybody watches what this transaction changes.
+    pub(crate) watched: bool,
+    /// What it changed, as far as somebody watches.
+    changed: Vec<Told>,
+    /// How many of them are of commands that succeeded.
+    kept: usize,
 }
 
 impl Memory {
@@ -107,25 +114,41 @@ impl Memory {
         self.dirty.extend(self.undo.drain(..).map(|(lane, _)| lane));
         self.gates.keep();
         self.series.keep();
+        self.kept = self.changed.len();
     }
 
     /// The command failed: its counts go.
     pub(crate) fn undo(&mut self) {
-        self.undo_to((0, 0, 0));
+        self.undo_to((0, 0, 0, self.kept));
     }
 
     /// How much the command has counted so far, for `undo_to`.
-    pub(crate) fn mark(&self) -> (usize, usize, usize) {
-        (self.undo.len(), self.gates.mark(), self.series.mark())
+    pub(crate) fn mark(&self) -> (usize, usize, usize, usize) {
+        (self.undo.len(), self.gates.mark(), self.series.mark(), self.changed.len())
     }
 
     /// Takes back what the command counted since `mark`.
-    pub(crate) fn undo_to(&mut self, (counts, gates, noted): (usize, usize, usize)) {
+    pub(crate) fn undo_to(
+        &mut self,
+        (counts, gates, noted, changed): (usize, usize, usize, usize),
+    ) {
+        self.changed.truncate(changed);
         self.series.undo_to(noted);
         for (lane, by) in self.undo.split_off(counts) {
             *self.counts.entry(lane).or_insert(0) -= by;
         }
         self.gates.undo_to(gates);
+    }
+
+    /// Notes a change for whoever watches.
+    pub(crate) fn note(&mut self, tenant: TenantId, change: Change) {
+        self.changed.push(Told { tenant, change });
+    }
+
+    /// What the transaction that was committed changed.
+    pub(crate) fn take_changed(&mut self) -> Vec<Told> {
+        self.kept = 0;
+        std::mem::take(&mut self.changed)
     }
 
     /// Writes what the transaction changed.

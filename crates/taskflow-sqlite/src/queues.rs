@@ -7,7 +7,9 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, Error, OptionalExtension, Row, params};
 use taskflow_core::limits::{HOLDERS_MAX, QUEUES_MAX};
 use taskflow_core::queue::{Pause, Settings};
-use taskflow_core::{Gate, Queue, QueueName, QueuePatch, RateWindow, TaskId, TenantId, Timestamp};
+use taskflow_core::{
+    Change, Gate, Queue, QueueName, QueuePatch, RateWindow, TaskId, TenantId, Timestamp,
+};
 use taskflow_store::moving::OwnQueue;
 use taskflow_store::{Counts, GateView, QueueSet, QueueView, Ready, kept};
 
@@ -116,6 +118,7 @@ impl Act<'_> {
             false => None,
         };
         let ready = self.waiting(self.tenant, &name)?;
+        self.note_other(|| Change::Queue(name.clone()));
         self.memory.gates.replace(self.tenant, name, gate);
         Ok(QueueSet::Done(Box::new(new), ready))
     }

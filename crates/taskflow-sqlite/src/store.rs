@@ -16,7 +16,7 @@ use taskflow_store::{
     AllInserted, Answers, Claim, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Found,
     GateView, Health, Hints, IdempotencyStore, Inserted, ListStore, Narrow, Once, Onced, Overview,
     Page, Paged, Pruned, QueueSet, QueueStore, QueueView, RetentionStore, SearchStore, Served,
-    Sketched, StatsStore, Store, StoreError, Sync, Synced, TaskStore, WorkStore, weight,
+    Sketched, StatsStore, Store, StoreError, Sync, Synced, TaskStore, Watch, WorkStore, weight,
 };
 use tokio::sync::watch;
 
@@ -41,6 +41,7 @@ pub struct SqliteStore {
     /// Which file it opened: device and inode.
     place: Option<(u64, u64)>,
     hints: Hints,
+    pub(crate) watch: Arc<Watch>,
     stop: Option<std::sync::mpsc::Sender<()>>,
     /// The keeper, then the writer: the order in which they end.
     threads: Mutex<[Option<JoinHandle<()>>; 2]>,
@@ -56,8 +57,10 @@ impl SqliteStore {
             Ok(connection)
         })?;
         let (hint, hints) = watch::channel(0);
+        let watch = Arc::new(Watch::default());
         let failed = |source| OpenError::NotOpened { path: path.into(), source: Box::new(source) };
-        let (batcher, writing) = writer::start(path.into(), connection, hint).map_err(failed)?;
+        let (batcher, writing) =
+            writer::start(path.into(), connection, hint, Arc::clone(&watch)).map_err(failed)?;
         let batcher = Arc::new(batcher);
         let (stop, stopped) = std::sync::mpsc::channel();
         let place = writer::place(path);
@@ -69,6 +72,7 @@ impl SqliteStore {
             hand: Mutex::new(0),
             place,
             hints,
+            watch,
             stop: Some(stop),
             threads: Mutex::new([Some(keeping), Some(writing)]),
         })

@@ -4,8 +4,8 @@ use rusqlite::{Connection, Error, OptionalExtension, params};
 use taskflow_core::series::{Counter, Minute};
 use taskflow_core::task::{OnConflict, UniqueKey};
 use taskflow_core::{
-    Attempt, Command, Json, NewTask, Plan, Priority, Status, Step, Task, TaskId, TenantId,
-    Timestamp, step,
+    Attempt, Command, Json, NewTask, Plan, Priority, Status, Step, Task, TaskEvent, TaskId,
+    TenantId, Timestamp, step,
 };
 use taskflow_store::{Counts, Delete, Deleted, Edit, Edited, Inserted, kept};
 
@@ -71,6 +71,9 @@ impl Act<'_> {
         self.memory.count(self.lane(&hot, Status::Pending), 1);
         let created = std::iter::once(Counter::Created.cell());
         self.memory.series.note(self.tenant, &hot.queue, Minute::of(self.now), created);
+        if self.memory.watched {
+            self.note_tagged(&hot, TaskEvent::Created, task.tags.clone());
+        }
         if blocked == 0 {
             self.tell(&hot, task.state.run_at);
         }
@@ -188,6 +191,7 @@ impl Act<'_> {
         if let Some(child) = child.and_then(TaskId::new) {
             return Ok(Deleted::HasDependant(child));
         }
+        self.note(&hot, TaskEvent::Deleted)?;
         self.leave(hot.id)?;
         if hot.state.lease.is_some() {
             self.lease_ends(&hot)?;

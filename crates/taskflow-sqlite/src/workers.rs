@@ -5,7 +5,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, Error, OptionalExtension, Row, params};
 use taskflow_core::limits::HOLDS_SHOWN;
 use taskflow_core::workers::{Call, Drained};
-use taskflow_core::{Command, Instance, TaskId, TenantId, Timestamp, WorkerName, step};
+use taskflow_core::{Change, Command, Instance, TaskId, TenantId, Timestamp, WorkerName, step};
 use taskflow_store::{
     Answers, Drain, Held, Holding, Sighting, StoreError, Which, Worker, WorkerStore, kept, weight,
 };
@@ -40,18 +40,20 @@ impl Act<'_> {
             Order::See(batch) => {
                 for sighting in batch {
                     let known = worker(self.connection, self.tenant, &sighting.worker)?;
-                    write(self.connection, self.tenant, &Worker::seen(known, &sighting))?;
+                    let seen = Worker::seen(known.clone(), &sighting);
+                    write(self.connection, self.tenant, &seen)?;
+                    self.note_worker(known.as_ref(), &seen);
                 }
                 Told::Seen
             }
             Order::Drain(batch) => {
                 let told = batch.into_iter().map(|(name, drain)| {
-                    let mut known = worker(self.connection, self.tenant, &name)?;
-                    if let Some(worker) = &mut known {
-                        worker.told(&drain);
-                        write(self.connection, self.tenant, worker)?;
-                    }
-                    Ok(known)
+                    let known = worker(self.connection, self.tenant, &name)?;
+                    let Some(mut worker) = known.clone() else { return Ok(None) };
+                    worker.told(&drain);
+                    write(self.connection, self.tenant, &worker)?;
+                    self.note_worker(known.as_ref(), &worker);
+                    Ok(Some(worker))
                 });
                 Told::Drained(told.collect::<Result<_, Error>>()?)
             }
@@ -63,6 +65,12 @@ impl Act<'_> {
                 Told::Forgotten(forget(self.connection, before, limit)?)
             }
         })
+    }
+
+    fn note_worker(&mut self, known: Option<&Worker>, now: &Worker) {
+        if now.is_news(known) {
+            self.note_other(|| Change::Worker(now.name.clone()));
+        }
     }
 
     fn release(&mut self, name: &WorkerName, ids: Vec<TaskId>) -> Result<Vec<TaskId>, Error> {

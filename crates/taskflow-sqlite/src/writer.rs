@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use taskflow_core::{NewTask, QueueName, QueuePatch, TenantId, Timestamp};
 use taskflow_store::batcher::{self, Batcher, Batches, Reply, Waiting};
 use taskflow_store::{
     Answers, Claim, Delete, Deleted, Edit, Edited, Expired, Inserted, Once, Onced, Pruned,
-    QueueSet, StoreError, Sync, Synced,
+    QueueSet, StoreError, Sync, Synced, Watch,
 };
 use tokio::sync::watch;
 
@@ -93,6 +94,7 @@ pub(crate) fn start(
     path: PathBuf,
     connection: Connection,
     hints: watch::Sender<u64>,
+    changes: Arc<Watch>,
 ) -> std::io::Result<(Batcher<Order, Said>, JoinHandle<()>)> {
     let (batcher, batches) = batcher::channel();
     let runtime = tokio::runtime::Handle::try_current().ok();
@@ -101,6 +103,7 @@ pub(crate) fn start(
         connection: Some(connection),
         memory: Memory::default(),
         hints,
+        changes,
         runtime,
         place: None,
         looked: None,
@@ -119,6 +122,8 @@ struct Writer {
     connection: Option<Connection>,
     memory: Memory,
     hints: watch::Sender<u64>,
+    /// Who watches.
+    changes: Arc<Watch>,
     /// Where the callers live.
     runtime: Option<tokio::runtime::Handle>,
     /// The file that was opened, and when it was last seen at its path.
@@ -173,6 +178,7 @@ impl Writer {
                 return;
             }
         };
+        self.memory.watched = self.changes.is_on();
         let mut answers: Vec<Answered> = Vec::with_capacity(batch.len());
         let mut lost = None;
         let mut checkpoint = false;
@@ -210,6 +216,7 @@ impl Writer {
         };
         match done {
             Ok(()) => {
+                self.changes.tell(self.memory.take_changed());
                 self.answer(answers);
                 if checkpoint && let Some(connection) = &self.connection {
                     keeper::checkpoint(connection, "PASSIVE");
@@ -252,6 +259,7 @@ impl Writer {
             Ok(false) => Ok(()),
             Ok(true) => {
                 self.hints.send_modify(|count| *count += 1);
+                self.changes.missed();
                 Ok(())
             }
             Err(failure) => {

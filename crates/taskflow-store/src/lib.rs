@@ -17,6 +17,7 @@
 //! claim order and the release of dependants are set-based. They answer; they never call anybody.
 
 pub mod batcher;
+pub mod changes;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
@@ -41,6 +42,7 @@ mod workers;
 
 use async_trait::async_trait;
 
+pub use changes::{ChangeStore, Changes, Heard, Told, Watch};
 pub use error::StoreError;
 pub use health::Health;
 pub use hints::{Answers, Hints, Ready};
@@ -70,6 +72,7 @@ pub trait Store:
     + RetentionStore
     + SearchStore
     + StatsStore
+    + ChangeStore
 {
     /// Asks the database whether it answers, and its schema.
     async fn health(&self) -> Result<Health, StoreError>;

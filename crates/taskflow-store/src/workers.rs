@@ -98,6 +98,13 @@ impl Worker {
         }
     }
 
+    /// Whether whoever watches wants to know of it, other than that it called once more.
+    pub fn is_news(&self, known: Option<&Self>) -> bool {
+        known.is_none_or(|known| {
+            known.call.instance != self.call.instance || known.drained != self.drained
+        })
+    }
+
     /// Whether the process that called last is to drain.
     pub fn drains(&self) -> bool {
         self.drained.covers(self.call.instance.as_ref())

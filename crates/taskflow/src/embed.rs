@@ -3,8 +3,6 @@
 //! It serves no HTTP and reads neither environment nor `.env` by itself; whoever wants those reads a
 //! [`Config`] and passes it to [`TaskFlow::configured`]. Other processes may work on the same file.
 
-use std::sync::Arc;
-
 use taskflow_core::{Json, Kind, NewTask, Task, TaskId};
 use taskflow_service::worker::Worker;
 use taskflow_service::worker::handler::Handler;
@@ -128,7 +126,7 @@ impl TaskFlow {
         let duties_stop = CancellationToken::new();
         // Safe beside those of other processes: each of their acts is decided inside one transaction.
         let duties = duties::run(self.services.duties(), &self.services.clock, &duties_stop);
-        let listening = tokio::spawn(Arc::clone(&self.services.bus).listen(self.services.hints()));
+        let listening = tokio::spawn(self.services.listen());
         let worker = &self.config.worker;
         let working = Worker::new(source, self.registry.clone(), worker.concurrency);
         let working = if self.leaves { working.leaving_when_drained() } else { working };

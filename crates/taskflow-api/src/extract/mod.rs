@@ -8,7 +8,7 @@ pub(crate) mod if_match;
 pub(crate) mod path;
 pub(crate) mod query;
 
-pub(crate) use body::{Body, LargeBody, NoBody, OptionalBody};
+pub(crate) use body::{Body, LargeBody, NoBody, OptionalBody, parse};
 pub(crate) use call::Called;
 pub(crate) use idempotency::Key;
 pub(crate) use if_match::IfMatch;

@@ -1,4 +1,5 @@
-//! Asks for the API key, when one is set. Keys in the query are never looked at.
+//! Asks for the API key, when one is set. Keys in the query are never looked at. A browser cannot send a header
+//! with a WebSocket: there the key may be a sub-protocol.
 
 use std::sync::Arc;
 
@@ -35,9 +36,24 @@ fn presented(headers: &HeaderMap, key: &ApiKey) -> bool {
         (Some(_), Some(_)) => false,
         (None, _) => {
             let mut given = headers.get_all(header::AUTHORIZATION).iter();
-            let (Some(value), None) = (given.next(), given.next()) else { return false };
-            bearer(value.as_bytes()).is_some_and(|guess| key.is(guess))
+            match (given.next(), given.next()) {
+                (Some(value), None) => bearer(value.as_bytes()).is_some_and(|guess| key.is(guess)),
+                (Some(_), Some(_)) => false,
+                (None, _) => protocol(headers).is_some_and(|guess| key.is(&guess)),
+            }
         }
+    }
+}
+
+/// The key that a WebSocket's sub-protocols hold: `taskflow.key.` and the key, percent-encoded. Two are none.
+fn protocol(headers: &HeaderMap) -> Option<Vec<u8>> {
+    headers.get(header::UPGRADE).filter(|upgrade| upgrade.as_bytes() == b"websocket")?;
+    let offers = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+    let offers = offers.filter_map(|offers| offers.to_str().ok()).flat_map(|all| all.split(','));
+    let mut keys = offers.filter_map(|offer| offer.trim().strip_prefix("taskflow.key."));
+    match (keys.next(), keys.next()) {
+        (Some(key), None) => Some(percent_encoding::percent_decode_str(key).collect()),
+        _ => None,
     }
 }
 

@@ -34,6 +34,9 @@ pub(super) async fn answer(
         Some(fault) => problem(fault, router.call(refused(&request, fault)).await?),
         None => router.call(request).await?,
     };
+    if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
+        watch.upgrade();
+    }
     Ok(response.map(|inner| Answered { inner, watch }))
 }
 

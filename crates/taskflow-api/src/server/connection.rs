@@ -1,5 +1,6 @@
 //! One connection from its first byte to its last: drives the HTTP library and ends a connection
-//! that waits too long. It knows no routes, and it does not time bodies: the extractors do.
+//! that waits too long. It knows no routes, and it does not time bodies: the extractors do. What speaks another
+//! protocol after an upgrade is timed by whoever speaks it.
 //!
 //! The library's own head timeout would also run between requests and allocate a timer for each;
 //! here one timer serves the whole connection and is set again only when it has run out or must
@@ -15,6 +16,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -39,7 +41,8 @@ pub(super) async fn run(
     leave: CancellationToken,
     start: Instant,
 ) {
-    let io = TokioIo::new(Io::new(stream, Arc::clone(&watch)));
+    let (alive, gone) = oneshot::channel();
+    let io = TokioIo::new(Io::new(stream, Arc::clone(&watch), alive));
     let service = service_fn(|request| {
         let body = body_length(&request);
         watch.called(body);
@@ -47,7 +50,7 @@ pub(super) async fn run(
     });
     let mut http = http1::Builder::new();
     http.header_read_timeout(None).max_header_size(HEAD_MAX).max_buf_size(BUFFER_MAX);
-    let mut connection = pin!(http.serve_connection(io, service));
+    let mut connection = pin!(http.serve_connection(io, service).with_upgrades());
     let mut told = pin!(leave.cancelled());
     let mut leaving = false;
     let now = Instant::now();
@@ -79,6 +82,11 @@ pub(super) async fn run(
         Poll::Ready(())
     })
     .await;
+    if watch.is_upgraded() {
+        // It counts as a connection for as long as the socket lives; whoever has it now ends it. Nothing is
+        // ever sent: the other end goes with the socket.
+        let _gone: Result<(), _> = gone.await;
+    }
 }
 
 /// Measures the present wait.

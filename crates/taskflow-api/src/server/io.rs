@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 
 use super::framing::Framing;
 use super::watch::Watch;
@@ -37,11 +38,13 @@ pub(super) struct Io {
     blocked: bool,
     shut: bool,
     drained: usize,
+    /// Whoever waits for the end of this socket hears it when this goes.
+    _alive: oneshot::Sender<()>,
 }
 
 impl Io {
     /// Wraps a fresh socket.
-    pub(super) fn new(stream: TcpStream, watch: Arc<Watch>) -> Self {
+    pub(super) fn new(stream: TcpStream, watch: Arc<Watch>, alive: oneshot::Sender<()>) -> Self {
         Self {
             stream,
             watch,
@@ -52,6 +55,7 @@ impl Io {
             blocked: false,
             shut: false,
             drained: 0,
+            _alive: alive,
         }
     }
 
@@ -85,6 +89,18 @@ impl Io {
         if admitted.bare_line_feed {
             buf.filled_mut()[before + admitted.count - 1] = 0;
         }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads another protocol than HTTP, what was held back first.
+    fn poll_raw(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let rest = &self.held[self.next..];
+        if rest.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        }
+        let rest = &rest[..rest.len().min(buf.remaining())];
+        buf.put_slice(rest);
+        self.next += rest.len();
         Poll::Ready(Ok(()))
     }
 
@@ -173,6 +189,9 @@ impl AsyncRead for Io {
         if this.watch.is_expired() {
             this.say_timeout();
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        if this.watch.is_upgraded() {
+            return this.poll_raw(cx, buf);
         }
         this.take_up_body()?;
         if matches!(this.framing, Framing::Refused) {

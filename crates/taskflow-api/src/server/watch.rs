@@ -56,6 +56,7 @@ pub(super) struct Watch {
     since: AtomicU64,
     expired: AtomicBool,
     hasty: AtomicBool,
+    upgraded: AtomicBool,
 }
 
 impl Watch {
@@ -67,6 +68,7 @@ impl Watch {
             since: AtomicU64::new(0),
             expired: AtomicBool::new(false),
             hasty: AtomicBool::new(false),
+            upgraded: AtomicBool::new(false),
         };
         watch.waits_since(now);
         watch
@@ -157,6 +159,16 @@ impl Watch {
     /// Whether the connection was idle when the server left it.
     pub(super) fn is_hasty(&self) -> bool {
         self.hasty.load(Relaxed)
+    }
+
+    /// The router switched to another protocol: nothing that comes now is a head.
+    pub(super) fn upgrade(&self) {
+        self.upgraded.store(true, Relaxed);
+    }
+
+    /// Whether [`upgrade`](Self::upgrade) was called.
+    pub(super) fn is_upgraded(&self) -> bool {
+        self.upgraded.load(Relaxed)
     }
 
     fn change(&self, set: u64, clear: u64) {

@@ -3,6 +3,7 @@
 
 mod attempt;
 mod blocked;
+mod change;
 mod explain;
 mod gate;
 mod histogram;

@@ -1,6 +1,7 @@
 //! Background duties: each is one `tick(now)`; this file runs them and brings them back.
 //! It knows nothing of what a duty does.
 
+pub mod events;
 pub mod herald;
 pub mod idempotency;
 pub mod janitor;

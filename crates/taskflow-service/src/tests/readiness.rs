@@ -24,7 +24,10 @@ async fn a_database_that_answers_and_duties_that_tick_make_ready() {
     let found = stage.services.probe.look().await;
     assert!(found.is_ready(), "{found:?}");
     let names: Vec<_> = found.duties.iter().map(|duty| duty.0).collect();
-    assert_eq!(names, ["forgetter", "herald", "janitor", "reaper", "sketcher", "workers"]);
+    assert_eq!(
+        names,
+        ["events", "forgetter", "herald", "janitor", "reaper", "sketcher", "workers"]
+    );
     on_duty.end().await;
 }
 

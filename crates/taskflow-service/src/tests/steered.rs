@@ -13,11 +13,11 @@ use taskflow_core::{
     TenantId, Timestamp, WorkerName,
 };
 use taskflow_store::{
-    AllInserted, Answers, Claim, Counts, Delete, Deleted, Drain, Due, Edit, Edited, Expired, Found,
-    GateView, Health, Hints, Holding, IdempotencyStore, Inserted, ListStore, Narrow, Once, Onced,
-    Overview, Page, Paged, Pruned, QueueSet, QueueStore, QueueView, RetentionStore, SearchStore,
-    Served, Sighting, Sketched, StatsStore, Store, StoreError, Sync, Synced, TaskStore, Which,
-    WorkStore, Worker, WorkerStore,
+    AllInserted, Answers, ChangeStore, Changes, Claim, Counts, Delete, Deleted, Drain, Due, Edit,
+    Edited, Expired, Found, GateView, Health, Hints, Holding, IdempotencyStore, Inserted,
+    ListStore, Narrow, Once, Onced, Overview, Page, Paged, Pruned, QueueSet, QueueStore, QueueView,
+    RetentionStore, SearchStore, Served, Sighting, Sketched, StatsStore, Store, StoreError, Sync,
+    Synced, TaskStore, Which, WorkStore, Worker, WorkerStore,
 };
 use tokio::sync::watch;
 
@@ -418,6 +418,17 @@ impl StatsStore for Steered {
         last: Minute,
     ) -> Result<Vec<(Minute, Tally)>, StoreError> {
         self.inner.series(scope, queue, first, last).await
+    }
+}
+
+#[async_trait]
+impl ChangeStore for Steered {
+    fn changes(&self) -> Changes {
+        self.inner.changes()
+    }
+
+    async fn watch(&self, time: Duration) -> Result<(), StoreError> {
+        self.inner.watch(time).await
     }
 }
 

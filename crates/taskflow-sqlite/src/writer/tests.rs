@@ -20,6 +20,7 @@ fn writer(path: &Path) -> Writer {
         path: path.into(),
         connection: Some(connection),
         memory,
+        changes: std::sync::Arc::default(),
         hints,
         runtime: None,
         place: None,

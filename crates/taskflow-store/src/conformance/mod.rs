@@ -4,6 +4,7 @@
 //! per case. A new case is a `pub async fn` in one of the rooms and one word in the list below.
 
 pub mod bulk;
+pub mod changes;
 pub mod claims;
 pub mod dependencies;
 pub mod edits;
@@ -56,6 +57,18 @@ macro_rules! conformance {
                 a_delete_takes_the_history_along
                 everything_acknowledged_is_there_after_reopening
                 health_tells_the_schema
+            }
+            changes {
+                a_task_s_life_is_told_in_order_as_it_stands_after_each_commit
+                what_was_committed_before_somebody_watched_is_not_told
+                every_way_back_to_waiting_is_told_as_a_retry
+                edits_and_deletes_are_told
+                tasks_that_wait_for_others_are_told_after_them
+                what_is_refused_is_not_told
+                what_one_commit_does_is_told_in_its_order
+                a_large_batch_is_told_whole
+                changes_of_queues_and_workers_are_told
+                each_change_names_its_tenant
             }
             serve {
                 a_waiting_claim_gets_the_task_that_is_stored_for_it

@@ -2,6 +2,7 @@
 //! Stores are compared with it command by command (`conformance/random.rs`), so where the prose of
 //! the traits leaves a question open, this is the answer. It is not durable and not fast.
 
+mod changes;
 mod idempotency;
 mod lists;
 mod queues;
@@ -17,24 +18,25 @@ use std::sync::{Mutex, PoisonError};
 
 use taskflow_core::series::{self, Cell, Minute, Tally};
 use taskflow_core::{
-    Attempt, Command, Illegal, KeyHash, Queue, QueueName, RateWindow, Status, Step, Task, TaskId,
-    TenantId, Timestamp, WorkerName, step as core_step,
+    Attempt, Command, Illegal, KeyHash, Queue, QueueName, RateWindow, Status, Step, Task,
+    TaskEvent, TaskId, TenantId, Timestamp, WorkerName, step as core_step,
 };
 use tokio::sync::watch;
 
-use crate::{Hints, Ready, Store, Worker};
+use crate::{Hints, Ready, Store, Told, Watch, Worker};
 
 /// A store whose database is a handful of maps.
 #[derive(Debug)]
 pub struct Model {
     tables: Mutex<Tables>,
+    watch: Watch,
     hints: watch::Sender<u64>,
 }
 
 impl Model {
     /// An empty one.
     pub fn new() -> Self {
-        Self { tables: Mutex::default(), hints: watch::Sender::new(0) }
+        Self { tables: Mutex::default(), watch: Watch::default(), hints: watch::Sender::new(0) }
     }
 
     /// As if it was closed and opened again.
@@ -52,6 +54,10 @@ impl Model {
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         let (before, held) = (tables.waiting(), tables.limited_leases());
         let answer = act(&mut tables);
+        let changed = std::mem::take(&mut tables.changed);
+        if self.watch.is_on() {
+            self.watch.tell(changed);
+        }
         let (after, holds) = (tables.waiting(), tables.limited_leases());
         let fresh = after.iter().filter(|(id, run_at)| before.get(id) != Some(run_at));
         let mut told: Vec<Ready> = fresh.map(|(id, _)| ready(&tables.rows[id].task)).collect();
@@ -101,6 +107,8 @@ struct Tables {
     kept: BTreeMap<(TenantId, KeyHash), idempotency::Kept>,
     /// What happened, by tenant and minute; none is every queue.
     series: BTreeMap<(TenantId, Option<QueueName>, Minute), Tally>,
+    /// What the present call changed.
+    changed: Vec<Told>,
 }
 
 #[derive(Debug, Clone)]
@@ -168,10 +176,14 @@ impl Tables {
         let was = std::mem::replace(&mut row.task.state, step.state.clone());
         let (tenant, queue) = (row.tenant, row.task.queue.clone());
         let cells: Vec<Cell> = series::cells(&was, &step.state).collect();
-        let was = was.status;
         row.history.extend(step.closed.clone());
+        let event = TaskEvent::between(&was, &step.state);
+        let was = was.status;
         let (is, blocked_by) = (step.state.status, step.state.blocked_by);
         self.tally(tenant, &queue, step.state.updated_at, &cells);
+        if let Some(event) = event {
+            self.note(id, event);
+        }
         if is.is_ended() || blocked_by == 0 {
             self.leave(id);
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use taskflow_core::limits::{HOLDERS_MAX, QUEUES_MAX};
 use taskflow_core::{
-    Gate, Queue, QueueName, QueuePatch, RateWindow, Task, TaskId, TenantId, Timestamp,
+    Change, Gate, Queue, QueueName, QueuePatch, RateWindow, Task, TaskId, TenantId, Timestamp,
 };
 
 use super::{Model, Row, Tables, ready, waits};
@@ -93,6 +93,7 @@ impl Tables {
             return QueueSet::TooMany;
         }
         let told = self.first_waiting(scope, &name);
+        self.note_other(scope, Change::Queue(name.clone()));
         match new.is_plain() {
             true => self.queues.remove(&(scope, name)),
             false => self.queues.insert((scope, name), (new.clone(), window)),

@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use taskflow_core::series::Counter;
 use taskflow_core::task::OnConflict;
 use taskflow_core::{
-    Attempt, Command, NewTask, Plan, QueueName, Status, Task, TaskId, TenantId, Timestamp,
+    Attempt, Command, NewTask, Plan, QueueName, Status, Task, TaskEvent, TaskId, TenantId,
+    Timestamp,
 };
 
 use super::{Model, Row, Tables, attempts};
@@ -93,6 +94,7 @@ impl Tables {
         self.edges.extend(parents.into_iter().map(|parent| (parent, id)));
         self.tally(scope, &task.queue, now, &[Counter::Created.cell()]);
         self.rows.insert(id, Row { tenant: scope, task: task.clone(), history: Vec::new() });
+        self.note(id, TaskEvent::Created);
         task
     }
 
@@ -122,7 +124,9 @@ impl Tables {
         {
             return Edited::KeyHeld(holder.id);
         }
-        self.rows.get_mut(&edit.id).expect("the task was found").task = next;
+        let state = task.state.clone();
+        let row = self.rows.get_mut(&edit.id).expect("the task was found");
+        row.task = Task { state, ..next };
         self.write(edit.id, &step, now);
         Edited::Done(Box::new(self.rows[&edit.id].task.clone()))
     }
@@ -138,6 +142,7 @@ impl Tables {
             return Deleted::HasDependant(child);
         }
         self.leave(delete.id);
+        self.note(delete.id, TaskEvent::Deleted);
         self.rows.remove(&delete.id);
         Deleted::Done
     }

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use async_trait::async_trait;
 use taskflow_core::limits::HOLDS_SHOWN;
-use taskflow_core::{Command, TaskId, TenantId, Timestamp, WorkerName};
+use taskflow_core::{Change, Command, TaskId, TenantId, Timestamp, WorkerName};
 
 use super::{Model, Tables};
 use crate::{Answers, Drain, Held, Holding, Sighting, StoreError, Which, Worker, WorkerStore};
@@ -51,7 +51,11 @@ impl WorkerStore for Model {
             for sighting in batch {
                 let key = (scope, sighting.worker.clone());
                 let known = tables.workers.remove(&key);
-                tables.workers.insert(key, Worker::seen(known, &sighting));
+                let seen = Worker::seen(known.clone(), &sighting);
+                if seen.is_news(known.as_ref()) {
+                    tables.note_other(scope, Change::Worker(seen.name.clone()));
+                }
+                tables.workers.insert(key, seen);
             }
         });
         Ok(())
@@ -93,8 +97,13 @@ impl WorkerStore for Model {
         let tell = |tables: &mut Tables| {
             let told = batch.into_iter().map(|(name, drain)| {
                 let worker = tables.workers.get_mut(&(scope, name))?;
+                let known = worker.clone();
                 worker.told(&drain);
-                Some(worker.clone())
+                let worker = worker.clone();
+                if worker.is_news(Some(&known)) {
+                    tables.note_other(scope, Change::Worker(worker.name.clone()));
+                }
+                Some(worker)
             });
             told.collect()
         };

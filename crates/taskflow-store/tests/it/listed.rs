@@ -2,8 +2,9 @@
 
 const LIST: &str = include_str!("../../src/conformance/mod.rs");
 
-const ROOMS: [(&str, &str); 20] = [
+const ROOMS: [(&str, &str); 21] = [
     ("bulk", include_str!("../../src/conformance/bulk.rs")),
+    ("changes", include_str!("../../src/conformance/changes.rs")),
     ("claims", include_str!("../../src/conformance/claims.rs")),
     ("dependencies", include_str!("../../src/conformance/dependencies.rs")),
     ("edits", include_str!("../../src/conformance/edits.rs")),

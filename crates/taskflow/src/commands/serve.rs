@@ -45,7 +45,7 @@ async fn run_parts(
 ) -> anyhow::Result<()> {
     let duties_stop = CancellationToken::new();
     let duties = duties::run(services.duties(), &services.clock, &duties_stop);
-    let listening = tokio::spawn(Arc::clone(&services.bus).listen(services.hints()));
+    let listening = tokio::spawn(services.listen());
     let grace = config.worker.shutdown_grace;
     let worker = if config.worker.enabled {
         let registry = wire::registry(config)?;

@@ -126,7 +126,7 @@ async fn a_blocked_write_is_over_once_everything_is_written() {
     let (client, accepted) = tokio::join!(TcpStream::connect(addr), listener.accept());
     let (mut client, (socket, _)) = (client.expect("connected"), accepted.expect("accepted"));
     let watch = Arc::new(Watch::new(Duration::ZERO));
-    let mut io = Io::new(socket, Arc::clone(&watch));
+    let mut io = Io::new(socket, Arc::clone(&watch), tokio::sync::oneshot::channel().0);
     let mut written = 0;
     let fill = |cx: &mut Context<'_>| Poll::Ready(Pin::new(&mut io).poll_write(cx, &[b'.'; 4096]));
     let mut fill = std::pin::pin!(std::future::poll_fn(fill));
