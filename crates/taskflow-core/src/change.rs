@@ -45,8 +45,14 @@ pub struct TaskChange {
 }
 
 impl TaskChange {
-    /// What `event` left of a task.
-    pub fn of(id: TaskId, lane: (&QueueName, &Kind), event: TaskEvent, state: &State) -> Self {
+    /// What `event` left of a task at `at`; its tags are not the state's to tell.
+    pub fn of(
+        id: TaskId,
+        lane: (&QueueName, &Kind),
+        event: TaskEvent,
+        state: &State,
+        at: Timestamp,
+    ) -> Self {
         Self {
             id,
             queue: lane.0.clone(),
@@ -58,7 +64,7 @@ impl TaskChange {
             worker: state.worker.clone(),
             progress: state.progress.clone(),
             version: state.version,
-            at: state.updated_at,
+            at,
         }
     }
 }

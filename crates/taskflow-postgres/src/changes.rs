@@ -2,6 +2,7 @@
 //! every node with the commit itself, by `NOTIFY`. Where nothing can be heard (a pooler between), a node tells
 //! its own.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -26,11 +27,15 @@ const WORD_BYTES_MAX: usize = 7_900;
 /// it takes until they hear it again.
 const OTHERS: Duration = Duration::from_secs(30);
 
+/// How long somebody who begins to watch waits for this node's own listener.
+const LISTENING: Duration = Duration::from_secs(5);
+
 impl Desk<'_> {
     /// Notes what happened to a task.
     pub(crate) fn note(&mut self, task: &Hot, event: TaskEvent) {
         if self.watched {
-            let change = TaskChange::of(task.id, (&task.queue, &task.kind), event, &task.state);
+            let lane = (&task.queue, &task.kind);
+            let change = TaskChange::of(task.id, lane, event, &task.state, self.now);
             let change = Change::Task(Box::new(change));
             self.changed.push(Told { tenant: self.tenant, change });
         }
@@ -97,7 +102,8 @@ pub(crate) fn births<'t>(
 ) -> Vec<Told> {
     let told = tasks.map(|(tenant, task)| {
         let lane = (&task.queue, &task.kind);
-        let change = TaskChange::of(task.id, lane, TaskEvent::Created, &task.state);
+        let at = task.state.updated_at;
+        let change = TaskChange::of(task.id, lane, TaskEvent::Created, &task.state, at);
         let change = Change::Task(Box::new(TaskChange { tags: task.tags.clone(), ..change }));
         Told { tenant, change }
     });
@@ -247,6 +253,10 @@ impl ChangeStore for PostgresStore {
     }
 
     async fn watch(&self, time: Duration) -> Result<(), StoreError> {
+        if self.lanes.listens.load(Ordering::Relaxed) && !self.lanes.watch.is_on() {
+            // What comes before is not heard; a listener that takes long says that it missed something.
+            drop(tokio::time::timeout(LISTENING, self.lanes.heard()).await);
+        }
         self.lanes.watch.extend(time);
         self.duty(|session| async move { announce(&session).await }).await
     }
@@ -268,7 +278,8 @@ mod tests {
         let state = State::born(Timestamp::from_micros(5), 0, Timestamp::from_micros(4));
         let (queue, kind) = (QueueName::default(), Kind::default());
         let id = TaskId::new(id).unwrap();
-        let change = TaskChange::of(id, (&queue, &kind), TaskEvent::Created, &state);
+        let at = Timestamp::from_micros(6);
+        let change = TaskChange::of(id, (&queue, &kind), TaskEvent::Created, &state, at);
         let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
         let progress = Some(Progress { percent: 12.5, message: Some("half \"way\"\n".into()) });
         let worker = Some("w-1".to_owned());

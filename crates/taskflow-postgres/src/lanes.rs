@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use parking_lot::Mutex;
 use taskflow_core::{Kind, QueueName, TenantId, Timestamp};
 use taskflow_store::{Claim, Ready, Told, Watch};
+use tokio::sync::watch;
 use tokio_postgres::types::Type;
 
 use crate::changes;
@@ -82,7 +83,7 @@ pub(crate) struct Lanes {
     /// How often everything was to be looked at.
     everywhere: AtomicU64,
     /// Whether other nodes are heard.
-    heard: AtomicBool,
+    heard: watch::Sender<bool>,
     /// What is known of gates between transactions.
     pub(crate) gates: Watched,
     /// Who watches what is changed.
@@ -213,7 +214,13 @@ impl Lanes {
 
     /// Says whether other nodes are heard: while they are not, idle lanes are looked at too.
     pub(crate) fn hear(&self, heard: bool) {
-        self.heard.store(heard, Ordering::SeqCst);
+        self.heard.send_replace(heard);
+    }
+
+    /// Resolves when other nodes are heard, this one's own notifications among theirs.
+    pub(crate) async fn heard(&self) {
+        // The sender is here: it does not go away meanwhile.
+        drop(self.heard.subscribe().wait_for(|heard| *heard).await);
     }
 
     /// Registers lanes before their first task, so that every node finds them.
@@ -272,7 +279,7 @@ impl Lanes {
         session: &Session,
         whole: bool,
     ) -> Result<Vec<(Key, [i64; 4])>, Failure> {
-        let heard = self.heard.load(Ordering::SeqCst);
+        let heard = *self.heard.borrow();
         let back = (LATE_SECONDS * 1e6) as i64;
         let mut wanted = Vec::new();
         for row in

@@ -25,7 +25,8 @@ impl Act<'_> {
     /// The same when its tags are known.
     pub(crate) fn note_tagged(&mut self, task: &Hot, event: TaskEvent, tags: Vec<String>) {
         if self.memory.watched {
-            let change = TaskChange::of(task.id, (&task.queue, &task.kind), event, &task.state);
+            let lane = (&task.queue, &task.kind);
+            let change = TaskChange::of(task.id, lane, event, &task.state, self.now);
             let change = Change::Task(Box::new(TaskChange { tags, ..change }));
             self.memory.note(self.tenant, change);
         }

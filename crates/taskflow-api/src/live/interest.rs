@@ -132,11 +132,12 @@ pub(super) struct Listen {
 
 /// The parameters of a stream, for its description.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[schemars(rename = "ListenQuery")]
+#[schemars(inline)]
 pub(super) struct ListenWords {
     #[serde(flatten)]
     _interest: InterestWords,
     /// Go on after this event; for who cannot send the header `Last-Event-ID`, which comes first.
+    #[serde(rename = "last_event_id")]
     #[schemars(with = "String")]
     _last_event_id: Option<String>,
 }

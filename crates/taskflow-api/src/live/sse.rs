@@ -58,10 +58,9 @@ async fn events(
     let last = match headers.get("last-event-id").map(HeaderValue::to_str) {
         // A browser that heard nothing yet sends none, some libraries an empty one.
         None | Some(Ok("")) => last,
-        Some(text) => Some(
-            event_id(text.unwrap_or_default())
-                .map_err(|(code, rule)| Problem::field("Last-Event-ID", code, rule))?,
-        ),
+        Some(text) => Some(event_id(text.unwrap_or_default()).map_err(|(code, rule)| {
+            Problem::field("?last_event_id", code, format!("{rule}; here the header Last-Event-ID"))
+        })?),
     };
     let subscription = events.subscribe(Actor::DEFAULT, interest, last).await?;
     let mut response = Response::new(Body::from_stream(stream(subscription, bus)));

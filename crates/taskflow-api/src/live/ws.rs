@@ -40,7 +40,7 @@ const WRITE: Duration = Duration::from_secs(30);
 const SILENT: Duration = Duration::from_secs(60);
 /// Messages are counted in spans of so long.
 const SPAN: Duration = Duration::from_secs(10);
-/// How long a client has to say farewell.
+/// How long a client has to read why it is sent away, and to say farewell.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// Largest frame that is read at all: what is longer than a message may be is still told so.
 const FRAME_BYTES_MAX: usize = 4 * WS_MESSAGE_BYTES_MAX;
@@ -173,6 +173,11 @@ impl Talk {
             // One that is gone already need not be told.
             if self.socket.send(Message::Close(Some(frame))).await.is_ok() {
                 while let Some(Ok(_)) = self.socket.recv().await {}
+            }
+            if code == close_code::SIZE {
+                // What was too long was not read: closing now would reset the connection, and the client might
+                // never read why.
+                std::future::pending::<()>().await;
             }
         };
         if timeout(FAREWELL, farewell).await.is_err() {

@@ -7,14 +7,17 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
+use futures_util::StreamExt;
 use http::{HeaderMap, Method, Request, Uri, header};
 use serde_json::{Value, json};
 use taskflow_api::problem::CODES;
+use taskflow_api::server::{ServerLimits, serve};
 use taskflow_api::{ApiKey, ApiOptions, ApiState, Cors};
 use taskflow_core::{LeaseToken, ManualClock, Timestamp};
 use taskflow_service::Services;
 use taskflow_service::clock::IdSource;
 use taskflow_sqlite::SqliteStore;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 /// 2026-01-01T00:00:00Z, where every test begins.
@@ -121,6 +124,17 @@ impl TestApp {
         Self { router: taskflow_api::router(state), services, clock, folder }
     }
 
+    /// Serves it on a port, and listens to its store, until the runtime ends.
+    pub(crate) async fn serve(&self) -> std::net::SocketAddr {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(self.services.listen());
+        let (limits, stop) = (ServerLimits::default(), CancellationToken::new());
+        let router = self.router.clone();
+        tokio::spawn(async move { serve(listener, router, limits, stop, PATIENCE).await });
+        address
+    }
+
     /// Takes the database away.
     pub(crate) fn lose_database(&self) {
         std::fs::remove_file(self.folder.path().join("tasks.db")).expect("it was there");
@@ -140,7 +154,13 @@ impl TestApp {
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let response = self.router.clone().oneshot(request).await.expect("it cannot fail");
         let (parts, body) = response.into_parts();
-        let bytes = to_bytes(body, usize::MAX).await.expect("a whole body");
+        let stream = parts.headers.get("content-type").is_some_and(|of| of == "text/event-stream");
+        let bytes = match stream {
+            // It has no end: its beginning will do.
+            true => body.into_data_stream().next().await.transpose().expect("a part"),
+            false => Some(to_bytes(body, usize::MAX).await.expect("a whole body")),
+        };
+        let bytes = bytes.unwrap_or_default();
         let answer = Answer {
             status: parts.status.as_u16(),
             headers: parts.headers,

@@ -41,7 +41,7 @@ async fn a_server_is_ready_while_its_database_answers_and_its_duties_tick() {
         ready,
         json!({
             "status": "ready", "schema": 9, "clock_lead_ms": null,
-            "duties": {"forgetter": 1.0, "herald": 1.0, "janitor": 1.0, "reaper": 1.0, "sketcher": 1.0, "workers": 1.0},
+            "duties": {"events": 1.0, "forgetter": 1.0, "herald": 1.0, "janitor": 1.0, "reaper": 1.0, "sketcher": 1.0, "workers": 1.0},
         })
     );
 }

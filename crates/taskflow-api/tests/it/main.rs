@@ -6,6 +6,7 @@ mod attempts;
 mod auth;
 mod bad_inputs;
 mod cors;
+mod events;
 mod health;
 mod idempotency;
 mod openapi;

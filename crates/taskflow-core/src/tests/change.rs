@@ -65,7 +65,8 @@ fn every_sort_has_a_word_of_its_own() {
 
 fn change() -> TaskChange {
     let (queue, kind) = (QueueName::parse("mail").unwrap(), Kind::parse("send").unwrap());
-    let of = TaskChange::of(id(), (&queue, &kind), TaskEvent::Failed, &state(Status::Failed));
+    let of =
+        TaskChange::of(id(), (&queue, &kind), TaskEvent::Failed, &state(Status::Failed), at(2.0));
     TaskChange { tags: vec!["a".into(), "b".into()], ..of }
 }
 

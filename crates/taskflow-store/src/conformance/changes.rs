@@ -70,8 +70,9 @@ impl Watcher {
 }
 
 /// What a change must tell of a task as it is.
-fn told_of(task: &Task, event: TaskEvent) -> TaskChange {
-    let of = TaskChange::of(task.id, (&task.queue, &task.kind), event, &task.state);
+fn told_of(stage: &Stage, task: &Task, event: TaskEvent) -> TaskChange {
+    let lane = (&task.queue, &task.kind);
+    let of = TaskChange::of(task.id, lane, event, &task.state, stage.now());
     TaskChange { tags: task.tags.clone(), ..of }
 }
 
@@ -84,18 +85,25 @@ pub async fn a_task_s_life_is_told_in_order_as_it_stands_after_each_commit(h: &d
     let stage = Stage::open(h).await;
     let mut watcher = Watcher::of(&stage).await;
     let task = stage.create(tagged(&stage, "one")).await;
-    assert_eq!(watcher.task().await, told_of(&task, TaskEvent::Created));
+    assert_eq!(watcher.task().await, told_of(&stage, &task, TaskEvent::Created));
     stage.pass(1.0);
     let held = stage.take().await;
-    assert_eq!(watcher.task().await, told_of(&held.task, TaskEvent::Started));
+    assert_eq!(watcher.task().await, told_of(&stage, &held.task, TaskEvent::Started));
     stage.pass(1.0);
     stage.beat(task.id, held.token).await;
     let progress = Some(Progress { percent: 12.5, message: Some("half \"way\"".into()) });
     let extend = Extend { id: task.id, token: held.token, progress, checkpoint: None };
     stage.sync(Sync { extend: vec![extend], ..Sync::default() }).await;
-    assert_eq!(watcher.task().await, told_of(&stage.read(task.id).await, TaskEvent::Progress));
+    assert_eq!(
+        watcher.task().await,
+        told_of(&stage, &stage.read(task.id).await, TaskEvent::Progress)
+    );
     stage.end(&held, done()).await;
-    assert_eq!(watcher.task().await, told_of(&stage.read(task.id).await, TaskEvent::Completed));
+    assert_eq!(
+        watcher.task().await,
+        told_of(&stage, &stage.read(task.id).await, TaskEvent::Completed)
+    );
+    stage.pass(1.0);
     // The same end once more is the same answer and no event.
     assert!(matches!(stage.finish(task.id, held.token, done()).await, Finished::Done(_)));
     watcher.nothing_more(&stage).await;
@@ -150,12 +158,16 @@ pub async fn edits_and_deletes_are_told(h: &dyn Harness) {
     watcher.next_are([(TaskEvent::Created, task.id)]).await;
     let edit = TaskPatch { tags: Some(vec!["new".into()]), ..TaskPatch::default() };
     stage.change(patch(task.id, edit.clone())).await;
-    assert_eq!(watcher.task().await, told_of(&stage.read(task.id).await, TaskEvent::Updated));
+    assert_eq!(
+        watcher.task().await,
+        told_of(&stage, &stage.read(task.id).await, TaskEvent::Updated)
+    );
     // Nothing of it changes.
     stage.change(patch(task.id, edit)).await;
     let last = stage.read(task.id).await;
+    stage.pass(1.0);
     assert_eq!(stage.delete(task.id).await, Deleted::Done);
-    assert_eq!(watcher.task().await, told_of(&last, TaskEvent::Deleted));
+    assert_eq!(watcher.task().await, told_of(&stage, &last, TaskEvent::Deleted));
     watcher.nothing_more(&stage).await;
 }
 
@@ -176,7 +188,7 @@ pub async fn tasks_that_wait_for_others_are_told_after_them(h: &dyn Harness) {
     stage.set(a, Status::Completed).await;
     watcher.next_are([(TaskEvent::Completed, a)]).await;
     let freed = stage.read(child_of_a.id).await;
-    assert_eq!(watcher.task().await, told_of(&freed, TaskEvent::Updated));
+    assert_eq!(watcher.task().await, told_of(&stage, &freed, TaskEvent::Updated));
     stage.set(b, Status::Cancelled).await;
     let lost = [b, child_of_b.id, grandchild.id].map(|id| (TaskEvent::Cancelled, id));
     watcher.next_are(lost).await;
@@ -224,7 +236,7 @@ pub async fn what_one_commit_does_is_told_in_its_order(h: &dyn Harness) {
     let served = stage.store.insert_and_claim(stage.tenant, new, stage.wish(9), stage.now()).await;
     let served = served.expect("insert and claim works");
     let Inserted::Created(born) = &served.inserted.items[0] else { panic!("not created") };
-    assert_eq!(watcher.task().await, told_of(born, TaskEvent::Created));
+    assert_eq!(watcher.task().await, told_of(&stage, born, TaskEvent::Created));
     for claimed in served.synced.iter().flat_map(|synced| &synced.claimed) {
         watcher.next_are([(TaskEvent::Started, claimed.task.id)]).await;
     }
@@ -239,7 +251,7 @@ pub async fn a_large_batch_is_told_whole(h: &dyn Harness) {
     let born = stage.insert(batch).await;
     for item in &born.items {
         let Inserted::Created(task) = item else { panic!("not created: {item:?}") };
-        assert_eq!(watcher.task().await, told_of(task, TaskEvent::Created));
+        assert_eq!(watcher.task().await, told_of(&stage, task, TaskEvent::Created));
     }
     let held = stage.claim(stage.wish(1000)).await;
     let mut told = Vec::new();
@@ -247,7 +259,7 @@ pub async fn a_large_batch_is_told_whole(h: &dyn Harness) {
         told.push(watcher.task().await);
     }
     told.sort_by_key(|told| told.id);
-    let right = held.iter().map(|held| told_of(&held.task, TaskEvent::Started));
+    let right = held.iter().map(|held| told_of(&stage, &held.task, TaskEvent::Started));
     assert!(told.into_iter().eq(right), "each start is told once");
     watcher.nothing_more(&stage).await;
 }

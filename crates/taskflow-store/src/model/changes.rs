@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use taskflow_core::{Change, TaskChange, TaskEvent, TaskId, TenantId};
+use taskflow_core::{Change, TaskChange, TaskEvent, TaskId, TenantId, Timestamp};
 
 use super::{Model, Tables};
 use crate::{ChangeStore, Changes, StoreError, Told};
 
 impl Tables {
     /// Notes what happened to a task, which is there.
-    pub(super) fn note(&mut self, id: TaskId, event: TaskEvent) {
+    pub(super) fn note(&mut self, id: TaskId, event: TaskEvent, now: Timestamp) {
         let row = &self.rows[&id];
         let (task, tenant) = (&row.task, row.tenant);
-        let mut change = TaskChange::of(id, (&task.queue, &task.kind), event, &task.state);
+        let mut change = TaskChange::of(id, (&task.queue, &task.kind), event, &task.state, now);
         change.tags.clone_from(&task.tags);
         self.changed.push(Told { tenant, change: Change::Task(Box::new(change)) });
     }

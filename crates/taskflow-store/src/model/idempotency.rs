@@ -55,7 +55,7 @@ impl Tables {
                 Done::Edited(Answers { items, ready: Vec::new() })
             }
             Deed::Delete(batch) => {
-                let items = batch.iter().map(|delete| self.delete(scope, delete)).collect();
+                let items = batch.iter().map(|delete| self.delete(scope, delete, now)).collect();
                 Done::Deleted(Answers { items, ready: Vec::new() })
             }
             Deed::Sync(sync) => Done::Synced(Box::new(self.sync(scope, *sync, now))),

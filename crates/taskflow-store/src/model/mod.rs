@@ -153,7 +153,7 @@ impl Tables {
     /// end by it, nearest first and in the order of their ids.
     fn write(&mut self, id: TaskId, step: &Step, now: Timestamp) {
         let mut ends = VecDeque::new();
-        ends.extend(self.put(id, step));
+        ends.extend(self.put(id, step, now));
         while let Some((parent, end)) = ends.pop_front() {
             for child in self.children(parent) {
                 self.edges.remove(&(parent, child));
@@ -164,14 +164,14 @@ impl Tables {
                 let task = &self.rows[&child].task;
                 // Refused when a person works on the child: its parents are nothing to it then.
                 if let Ok(step) = core_step(child, &task.terms, &task.state, command, now) {
-                    ends.extend(self.put(child, &step));
+                    ends.extend(self.put(child, &step, now));
                 }
             }
         }
     }
 
     /// Writes a step of one task; the task and its end when it ended by it.
-    fn put(&mut self, id: TaskId, step: &Step) -> Option<(TaskId, Status)> {
+    fn put(&mut self, id: TaskId, step: &Step, now: Timestamp) -> Option<(TaskId, Status)> {
         let row = self.rows.get_mut(&id).expect("the caller found the task");
         let was = std::mem::replace(&mut row.task.state, step.state.clone());
         let (tenant, queue) = (row.tenant, row.task.queue.clone());
@@ -182,7 +182,7 @@ impl Tables {
         let (is, blocked_by) = (step.state.status, step.state.blocked_by);
         self.tally(tenant, &queue, step.state.updated_at, &cells);
         if let Some(event) = event {
-            self.note(id, event);
+            self.note(id, event, now);
         }
         if is.is_ended() || blocked_by == 0 {
             self.leave(id);

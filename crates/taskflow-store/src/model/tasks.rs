@@ -94,7 +94,7 @@ impl Tables {
         self.edges.extend(parents.into_iter().map(|parent| (parent, id)));
         self.tally(scope, &task.queue, now, &[Counter::Created.cell()]);
         self.rows.insert(id, Row { tenant: scope, task: task.clone(), history: Vec::new() });
-        self.note(id, TaskEvent::Created);
+        self.note(id, TaskEvent::Created, now);
         task
     }
 
@@ -131,7 +131,7 @@ impl Tables {
         Edited::Done(Box::new(self.rows[&edit.id].task.clone()))
     }
 
-    pub(super) fn delete(&mut self, scope: TenantId, delete: &Delete) -> Deleted {
+    pub(super) fn delete(&mut self, scope: TenantId, delete: &Delete, now: Timestamp) -> Deleted {
         let Some(task) = self.task(scope, delete.id) else {
             return Deleted::NotFound;
         };
@@ -142,7 +142,7 @@ impl Tables {
             return Deleted::HasDependant(child);
         }
         self.leave(delete.id);
-        self.note(delete.id, TaskEvent::Deleted);
+        self.note(delete.id, TaskEvent::Deleted, now);
         self.rows.remove(&delete.id);
         Deleted::Done
     }
@@ -230,10 +230,10 @@ impl TaskStore for Model {
         &self,
         scope: TenantId,
         batch: Vec<Delete>,
-        _now: Timestamp,
+        now: Timestamp,
     ) -> Result<Answers<Deleted>, StoreError> {
         let (items, ready) =
-            self.call(|t| batch.iter().map(|delete| t.delete(scope, delete)).collect());
+            self.call(|t| batch.iter().map(|delete| t.delete(scope, delete, now)).collect());
         Ok(Answers { items, ready })
     }
 
