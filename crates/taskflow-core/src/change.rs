@@ -126,7 +126,8 @@ impl TaskEvent {
         Self::ALL.into_iter().find(|event| event.as_str() == word)
     }
 
-    /// What happened between two states of one task; nothing when only its lease was extended.
+    /// What happened between two states of one task; nothing when only its lease was extended,
+    /// or what the next attempt should know was kept.
     pub fn between(was: &State, is: &State) -> Option<Self> {
         if was.status != is.status {
             return Some(match is.status {
@@ -200,7 +201,7 @@ impl Change {
 pub struct Interest {
     /// Only of these sorts.
     pub sorts: Option<Vec<Sort>>,
-    /// Only of these tasks, at most `limits::EVENT_TASKS_MAX`.
+    /// Only of these tasks, in the order of their ids, at most `limits::EVENT_TASKS_MAX`.
     pub tasks: Option<Vec<TaskId>>,
     /// Only of this queue and its tasks.
     pub queue: Option<QueueName>,
@@ -231,7 +232,7 @@ impl Interest {
     }
 
     fn takes_task(&self, task: &TaskChange) -> bool {
-        self.tasks.as_ref().is_none_or(|tasks| tasks.contains(&task.id))
+        self.tasks.as_ref().is_none_or(|tasks| tasks.binary_search(&task.id).is_ok())
             && self.queue.as_ref().is_none_or(|queue| *queue == task.queue)
             && self.kind.as_ref().is_none_or(|kind| *kind == task.kind)
             && self.status.is_none_or(|status| status == task.status)

@@ -196,8 +196,9 @@ pub const EVENT_SORTS_MAX: usize = 20;
 pub const EVENTS_KEPT: usize = 8192;
 /// Tags and texts of the events that are kept, in bytes.
 pub const EVENTS_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Most subscribers to events of one process: each costs what a connection costs.
-pub const EVENT_SUBSCRIBERS_MAX: usize = 10_000;
+/// Most subscriptions to events of one process: most have a connection of their own, and of the server's 10,240
+/// connections some must be left for other callers.
+pub const EVENT_SUBSCRIBERS_MAX: usize = 8_000;
 /// Most events that a subscriber gets in one piece.
 pub const EVENT_PIECE_MAX: usize = 128;
 /// Largest message that a WebSocket client may send, in bytes: a subscription is far smaller.

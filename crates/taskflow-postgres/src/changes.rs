@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use taskflow_core::limits::EVENTS_KEPT;
 use taskflow_core::task::Progress;
 use taskflow_core::{
     Change, Kind, QueueName, Status, TaskChange, TaskEvent, TaskId, TenantId, Timestamp, WorkerName,
@@ -16,6 +17,7 @@ use tokio_postgres::types::Type;
 
 use crate::desk::Desk;
 use crate::error::Failure;
+use crate::lanes::Lanes;
 use crate::rows::{self, Hot, get};
 use crate::session::Session;
 use crate::store::PostgresStore;
@@ -31,9 +33,14 @@ const OTHERS: Duration = Duration::from_secs(30);
 const LISTENING: Duration = Duration::from_secs(5);
 
 impl Desk<'_> {
+    /// Whether somebody watches, and this transaction did not change more already than is told.
+    pub(crate) fn notes(&self) -> bool {
+        self.watched && self.changed.len() <= EVENTS_KEPT
+    }
+
     /// Notes what happened to a task.
     pub(crate) fn note(&mut self, task: &Hot, event: TaskEvent) {
-        if self.watched {
+        if self.notes() {
             let lane = (&task.queue, &task.kind);
             let change = TaskChange::of(task.id, lane, event, &task.state, self.now);
             let change = Change::Task(Box::new(change));
@@ -43,15 +50,16 @@ impl Desk<'_> {
 
     /// Notes a change of something else.
     pub(crate) fn note_other(&mut self, change: impl FnOnce() -> Change) {
-        if self.watched {
+        if self.notes() {
             self.changed.push(Told { tenant: self.tenant, change: change() });
         }
     }
 
     /// Notes that a task goes, with the tags that it has.
     pub(crate) async fn note_deleted(&mut self, task: &Hot) -> Result<(), Failure> {
+        let before = self.changed.len();
         self.note(task, TaskEvent::Deleted);
-        if let Some(last) = self.changed.last_mut() {
+        if let Some(last) = self.changed.get_mut(before) {
             tag(self.session, std::slice::from_mut(last)).await?;
         }
         Ok(())
@@ -60,7 +68,7 @@ impl Desk<'_> {
     /// Takes all that was noted, with the tags of the tasks.
     pub(crate) async fn take_changed(&mut self) -> Result<Vec<Told>, Failure> {
         let mut changed = std::mem::take(&mut self.changed);
-        if !changed.is_empty() {
+        if !changed.is_empty() && changed.len() <= EVENTS_KEPT {
             tag(self.session, &mut changed).await?;
         }
         Ok(changed)
@@ -115,14 +123,19 @@ pub(crate) async fn tell(session: &Session, words: &[String]) -> Result<(), Fail
     if words.is_empty() {
         return Ok(());
     }
-    let sql = "SELECT pg_notify('taskflow_changes', word) FROM unnest($1::text[]) word";
+    // A commit that notifies waits for others that do, one after the other: that is no lock that somebody forgot.
+    let sql = "SELECT pg_notify('taskflow_changes', word), set_config('lock_timeout', '0', true) \
+               FROM unnest($1::text[]) word";
     session.query(sql, &[(&words, Type::TEXT_ARRAY)]).await?;
     Ok(())
 }
 
-/// Tells all nodes that somebody watches here.
-async fn announce(session: &Session) -> Result<(), Failure> {
-    session.query("SELECT pg_notify('taskflow_watch', '')", &[]).await?;
+/// What is told of more changes than are told.
+const MISSED: &str = "missed";
+
+/// Tells all nodes that somebody watches here; they hear the number.
+async fn announce(session: &Session, word: &str) -> Result<(), Failure> {
+    session.query("SELECT pg_notify('taskflow_watch', $1)", &[(&word, Type::TEXT)]).await?;
     Ok(())
 }
 
@@ -208,6 +221,9 @@ impl Word {
 /// Changes as notifications: a JSON list each, in order. One that does not fit into a notification goes
 /// without its tags and texts.
 pub(crate) fn words(changed: &[Told]) -> Vec<String> {
+    if changed.len() > EVENTS_KEPT {
+        return vec![MISSED.to_owned()];
+    }
     let mut words: Vec<String> = Vec::new();
     for told in changed {
         let Some(one) = one(told) else { continue };
@@ -253,68 +269,49 @@ impl ChangeStore for PostgresStore {
     }
 
     async fn watch(&self, time: Duration) -> Result<(), StoreError> {
-        if self.lanes.listens.load(Ordering::Relaxed) && !self.lanes.watch.is_on() {
-            // What comes before is not heard; a listener that takes long says that it missed something.
-            drop(tokio::time::timeout(LISTENING, self.lanes.heard()).await);
+        let lanes = &self.lanes;
+        if lanes.watch.is_on() || !lanes.listens.load(Ordering::Relaxed) {
+            lanes.watch.extend(time);
+            return self.announce().await.map(drop);
         }
-        self.lanes.watch.extend(time);
-        self.duty(|session| async move { announce(&session).await }).await
+        // A listener that takes long says that it missed something.
+        drop(tokio::time::timeout(LISTENING, lanes.heard()).await);
+        let number = self.announce().await?;
+        // Everything that was committed before is heard before, and is not for who begins to watch now.
+        let mut announced = lanes.announced.subscribe();
+        drop(tokio::time::timeout(LISTENING, announced.wait_for(|heard| *heard >= number)).await);
+        lanes.watch.extend(time);
+        Ok(())
     }
 }
 
-/// Another node, or this one, says that somebody watches.
-pub(crate) fn watched(lanes: &crate::lanes::Lanes) {
-    lanes.watch.extend(OTHERS);
+impl PostgresStore {
+    /// Tells all nodes, this one too, that somebody watches; by which number it hears that.
+    async fn announce(&self) -> Result<u64, StoreError> {
+        let number = self.announcements.fetch_add(1, Ordering::Relaxed) + 1;
+        let word = std::sync::Arc::new(format!("{} {number}", self.lanes.node));
+        self.duty(|session| {
+            let word = std::sync::Arc::clone(&word);
+            async move { announce(&session, &word).await }
+        })
+        .await?;
+        Ok(number)
+    }
+}
+
+/// A node says that somebody watches there; perhaps it is this one.
+pub(crate) fn announced(lanes: &Lanes, word: &str) {
+    lanes.others.extend(OTHERS);
+    let own = word.rsplit_once(' ').filter(|(node, _)| *node == lanes.node);
+    if let Some(number) = own.and_then(|(_, number)| number.parse().ok()) {
+        lanes.announced.send_replace(number);
+    }
+}
+
+/// This node hears nothing, or not yet, of who watches elsewhere: it tells whatever it does.
+pub(crate) fn deaf(lanes: &Lanes) {
+    lanes.others.extend(OTHERS);
 }
 
 #[cfg(test)]
-mod tests {
-    //! What travels arrives, whatever its size.
-
-    use super::*;
-    use taskflow_core::State;
-
-    fn told(id: i64, tags: &[&str]) -> Told {
-        let state = State::born(Timestamp::from_micros(5), 0, Timestamp::from_micros(4));
-        let (queue, kind) = (QueueName::default(), Kind::default());
-        let id = TaskId::new(id).unwrap();
-        let at = Timestamp::from_micros(6);
-        let change = TaskChange::of(id, (&queue, &kind), TaskEvent::Created, &state, at);
-        let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
-        let progress = Some(Progress { percent: 12.5, message: Some("half \"way\"\n".into()) });
-        let worker = Some("w-1".to_owned());
-        let change = TaskChange { tags, progress, worker, ..change };
-        Told { tenant: TenantId(7), change: Change::Task(Box::new(change)) }
-    }
-
-    #[test]
-    fn changes_arrive_in_order_in_as_many_notifications_as_they_need() {
-        let mut all: Vec<Told> = (1..=500).map(|id| told(id, &["a", "b\u{202e}"])).collect();
-        all.push(Told { tenant: TenantId(7), change: Change::Queue(QueueName::default()) });
-        let worker = WorkerName::parse("w").unwrap();
-        all.push(Told { tenant: TenantId(7), change: Change::Worker(worker) });
-        let words = words(&all);
-        assert!(words.len() > 5 && words.iter().all(|word| word.len() <= WORD_BYTES_MAX));
-        let arrived: Vec<Told> = words.iter().flat_map(|word| heard(word).unwrap()).collect();
-        assert_eq!(arrived, all);
-    }
-
-    #[test]
-    fn what_is_too_long_goes_without_its_texts() {
-        let long = "x".repeat(100);
-        let tags: Vec<String> = (0..90).map(|n| format!("{n}{long}")).collect();
-        let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
-        let words = words(&[told(1, &tags), told(2, &["a"])]);
-        let arrived: Vec<Told> = words.iter().flat_map(|word| heard(word).unwrap()).collect();
-        assert_eq!(arrived[1], told(2, &["a"]));
-        let Change::Task(first) = &arrived[0].change else { panic!("no task") };
-        assert_eq!((first.id.get(), first.tags.len()), (1, 0));
-    }
-
-    #[test]
-    fn what_is_no_change_is_nothing() {
-        for payload in ["", "[", "[{}]", "[{\"q\":[1,\"\"]}]", "{\"q\":[1,\"a\"]}"] {
-            assert_eq!(heard(payload), None, "{payload}");
-        }
-    }
-}
+mod tests;

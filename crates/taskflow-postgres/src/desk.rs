@@ -97,7 +97,7 @@ impl<'a> Desk<'a> {
             children: HashMap::new(),
             gates: Gates::default(),
             freed: BTreeSet::new(),
-            watched: lanes.watch.is_on(),
+            watched: lanes.is_watched(),
             changed: Vec::new(),
         }
     }

@@ -86,8 +86,14 @@ pub(crate) struct Lanes {
     heard: watch::Sender<bool>,
     /// What is known of gates between transactions.
     pub(crate) gates: Watched,
-    /// Who watches what is changed.
+    /// Who watches here what is changed.
     pub(crate) watch: Watch,
+    /// Whether somebody watches on any node, as far as is known here.
+    pub(crate) others: Watch,
+    /// What this node calls itself among those who watch.
+    pub(crate) node: String,
+    /// The latest of its own announcements that this node heard.
+    pub(crate) announced: watch::Sender<u64>,
     /// Whether nodes can hear each other at all.
     pub(crate) listens: AtomicBool,
 }
@@ -117,6 +123,11 @@ impl Places {
 }
 
 impl Lanes {
+    /// Those of the node whose connections have this name.
+    pub(crate) fn of(name: &str) -> Self {
+        Self { node: name.replace(' ', "-"), ..Self::default() }
+    }
+
     /// Which of `keys` no task was ever put in, as far as this node knows.
     pub(crate) fn new_among(&self, keys: impl Iterator<Item = Key>) -> Vec<Key> {
         let known = self.known.lock();
@@ -181,6 +192,11 @@ impl Lanes {
         }
     }
 
+    /// Whether what is changed is to be told, here or to other nodes.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watch.is_on() || self.others.is_on()
+    }
+
     /// What goes to all nodes with the commit of these changes: nothing where nobody could hear it.
     pub(crate) fn to_notify(&self, changed: &[Told]) -> Vec<String> {
         if self.listens.load(Ordering::Relaxed) { changes::words(changed) } else { Vec::new() }
@@ -188,7 +204,7 @@ impl Lanes {
 
     /// Tells this node of committed changes of its own, where it cannot hear them.
     pub(crate) fn tell_here(&self, changed: Vec<Told>) {
-        if !self.listens.load(Ordering::Relaxed) {
+        if !self.listens.load(Ordering::Relaxed) && self.watch.is_on() {
             self.watch.tell(changed);
         }
     }

@@ -40,6 +40,7 @@ impl Listener {
         loop {
             let ended = self.listen(&mut fine).await;
             self.lanes.hear(false);
+            changes::deaf(&self.lanes);
             if let Err(error) = ended
                 && std::mem::replace(&mut fine, false)
             {
@@ -83,13 +84,16 @@ impl Listener {
         self.lanes.look_everywhere();
         self.look.notify_one();
         self.lanes.watch.missed();
+        changes::deaf(&self.lanes);
         Ok(())
     }
 
     fn hear(&self, told: &Notification) {
         match told.channel() {
             "taskflow_lanes" => self.look.notify_one(),
-            "taskflow_watch" => changes::watched(&self.lanes),
+            "taskflow_watch" => changes::announced(&self.lanes, told.payload()),
+            // Of no use where nobody watches.
+            "taskflow_changes" if !self.lanes.watch.is_on() => {}
             "taskflow_changes" => match changes::heard(told.payload()) {
                 Some(changes) => self.lanes.watch.tell(changes),
                 None => self.lanes.watch.missed(),

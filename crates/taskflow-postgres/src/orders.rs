@@ -112,7 +112,7 @@ async fn insert_plain(
 ) -> Result<Vec<Answers<Inserted>>, Failure> {
     // One statement needs no transaction around it, but the patience for locks is said in one, and what is
     // told of its ids goes with it.
-    let watched = lanes.watch.is_on();
+    let watched = lanes.is_watched();
     let bracketed = session.is_hurried() || watched;
     if bracketed {
         session.begin().await?;

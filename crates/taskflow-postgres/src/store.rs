@@ -3,7 +3,7 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -54,6 +54,8 @@ pub struct PostgresStore {
     hints: Hints,
     quiet: Quiet,
     sketching: Mutex<search::Progress>,
+    /// How often this node said that somebody watches here.
+    pub(crate) announcements: AtomicU64,
     /// What ends with the store: the flushers end by themselves when they are through.
     beside: Vec<AbortHandle>,
 }
@@ -152,7 +154,7 @@ impl PostgresStore {
         let pool = Pool::new(server.clone(), &options, readers)?;
         let duties = Pool::new(server.clone(), &options, duties)?;
         let writers = Pool::new(server.clone(), &options, writers)?;
-        let lanes = Arc::new(Lanes::default());
+        let lanes = Arc::new(Lanes::of(&name));
         let clock = first_look(&duties, &lanes).await?;
         let (inserts, inserting) = batcher::channel();
         let (bound, binding) = batcher::channel();
@@ -186,6 +188,7 @@ impl PostgresStore {
         let mut beside = vec![spawn(keeper.run())];
         if options.pool_mode == PoolMode::Session {
             lanes.listens.store(true, Ordering::Relaxed);
+            crate::changes::deaf(&lanes);
             let lanes = Arc::clone(&lanes);
             beside.push(spawn(Listener { server, hints: hint, lanes, look, own }.run()));
         }
@@ -204,6 +207,7 @@ impl PostgresStore {
             hints,
             quiet,
             sketching,
+            announcements: AtomicU64::new(0),
             beside,
         })
     }

@@ -136,7 +136,7 @@ async fn commit(
     news: Vec<WorkerName>,
 ) -> Result<(), Failure> {
     let mut changed = Vec::new();
-    if lanes.watch.is_on() {
+    if lanes.is_watched() {
         let told = |name| Told { tenant, change: taskflow_core::Change::Worker(name) };
         changed.extend(news.into_iter().map(told));
     }

@@ -67,7 +67,7 @@ impl Act<'_> {
     /// Counts and hints after a state was written.
     fn account(&mut self, old: &Hot, step: &Step) -> Result<(), Error> {
         let (was, is) = (&old.state, &step.state);
-        if self.memory.watched
+        if self.memory.notes()
             && let Some(event) = TaskEvent::between(was, is)
         {
             self.note(&Hot { state: is.clone(), ..old.clone() }, event)?;

@@ -15,7 +15,7 @@ use crate::store::SqliteStore;
 impl Act<'_> {
     /// Notes what happened to a task whose row is there.
     pub(crate) fn note(&mut self, task: &Hot, event: TaskEvent) -> Result<(), Error> {
-        if self.memory.watched {
+        if self.memory.notes() {
             let tags = self.tags(task.id)?;
             self.note_tagged(task, event, tags);
         }
@@ -24,7 +24,7 @@ impl Act<'_> {
 
     /// The same when its tags are known.
     pub(crate) fn note_tagged(&mut self, task: &Hot, event: TaskEvent, tags: Vec<String>) {
-        if self.memory.watched {
+        if self.memory.notes() {
             let lane = (&task.queue, &task.kind);
             let change = TaskChange::of(task.id, lane, event, &task.state, self.now);
             let change = Change::Task(Box::new(TaskChange { tags, ..change }));
@@ -34,7 +34,7 @@ impl Act<'_> {
 
     /// Notes a change of something else.
     pub(crate) fn note_other(&mut self, change: impl FnOnce() -> Change) {
-        if self.memory.watched {
+        if self.memory.notes() {
             self.memory.note(self.tenant, change());
         }
     }

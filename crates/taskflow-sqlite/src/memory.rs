@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, Error, params};
+use taskflow_core::limits::EVENTS_KEPT;
 use taskflow_core::{Change, Kind, Priority, QueueName, Status, TenantId};
 use taskflow_store::Told;
 
@@ -24,6 +25,8 @@ pub(crate) struct Lane {
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     version: Option<i64>,
+    /// It was read before: what changed since it was forgotten may be another process's.
+    read: bool,
     counts: BTreeMap<Lane, i64>,
     dirty: BTreeSet<Lane>,
     undo: Vec<(Lane, i64)>,
@@ -52,7 +55,7 @@ impl Memory {
             self.gates.refresh(connection)?;
             return Ok(false);
         }
-        let foreign = self.version.is_some();
+        let foreign = std::mem::replace(&mut self.read, true);
         self.forget();
         self.next_id = connection
             .prepare_cached(
@@ -78,7 +81,8 @@ impl Memory {
     /// Forgets everything: the transaction was lost.
     pub(crate) fn forget(&mut self) {
         self.gates.forget();
-        *self = Self { gates: std::mem::take(&mut self.gates), ..Self::default() };
+        let (gates, read) = (std::mem::take(&mut self.gates), self.read);
+        *self = Self { gates, read, ..Self::default() };
     }
 
     /// A fresh id.
@@ -140,9 +144,16 @@ impl Memory {
         self.gates.undo_to(gates);
     }
 
+    /// Whether somebody watches, and this transaction did not change more already than is told.
+    pub(crate) fn notes(&self) -> bool {
+        self.watched && self.changed.len() <= EVENTS_KEPT
+    }
+
     /// Notes a change for whoever watches.
     pub(crate) fn note(&mut self, tenant: TenantId, change: Change) {
-        self.changed.push(Told { tenant, change });
+        if self.notes() {
+            self.changed.push(Told { tenant, change });
+        }
     }
 
     /// What the transaction that was committed changed.

@@ -71,7 +71,7 @@ impl Act<'_> {
         self.memory.count(self.lane(&hot, Status::Pending), 1);
         let created = std::iter::once(Counter::Created.cell());
         self.memory.series.note(self.tenant, &hot.queue, Minute::of(self.now), created);
-        if self.memory.watched {
+        if self.memory.notes() {
             self.note_tagged(&hot, TaskEvent::Created, task.tags.clone());
         }
         if blocked == 0 {

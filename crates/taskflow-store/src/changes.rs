@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use taskflow_core::limits::EVENTS_KEPT;
 use taskflow_core::{Change, TenantId};
 use tokio::sync::broadcast;
 use tokio::time::Instant;
@@ -25,7 +26,8 @@ pub struct Told {
 /// What a listener hears.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Heard {
-    /// Changes of one commit, in their order. Commits come in theirs.
+    /// Changes of one commit, in their order. Commits come in theirs, but for those of a node of PostgreSQL that
+    /// cannot hear itself.
     Changes(Arc<[Told]>),
     /// Something changed, and nobody can say what.
     Missed,
@@ -82,9 +84,11 @@ impl Watch {
         until > 0 && self.begun.elapsed() < Duration::from_millis(until)
     }
 
-    /// Tells what a commit changed.
+    /// Tells what a commit changed; of more than `limits::EVENTS_KEPT` only that there was much.
     pub fn tell(&self, changes: Vec<Told>) {
-        if !changes.is_empty() {
+        if changes.len() > EVENTS_KEPT {
+            self.send(Heard::Missed);
+        } else if !changes.is_empty() {
             self.send(Heard::Changes(changes.into()));
         }
     }

@@ -25,6 +25,7 @@ pub(crate) fn layer(cors: &Cors) -> Option<CorsLayer> {
             header::IF_MATCH,
             http::HeaderName::from_static("x-api-key"),
             http::HeaderName::from_static("idempotency-key"),
+            http::HeaderName::from_static("last-event-id"),
             REQUEST_ID.clone(),
         ]))
         .expose_headers([

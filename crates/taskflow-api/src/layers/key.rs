@@ -47,7 +47,9 @@ fn presented(headers: &HeaderMap, key: &ApiKey) -> bool {
 
 /// The key that a WebSocket's sub-protocols hold: `taskflow.key.` and the key, percent-encoded. Two are none.
 fn protocol(headers: &HeaderMap) -> Option<Vec<u8>> {
-    headers.get(header::UPGRADE).filter(|upgrade| upgrade.as_bytes() == b"websocket")?;
+    headers
+        .get(header::UPGRADE)
+        .filter(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket"))?;
     let offers = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
     let offers = offers.filter_map(|offers| offers.to_str().ok()).flat_map(|all| all.split(','));
     let mut keys = offers.filter_map(|offer| offer.trim().strip_prefix("taskflow.key."));

@@ -1,4 +1,5 @@
-//! What a listener wants to hear of, from a query or from a message. The names and rules are the same.
+//! What a listener wants to hear of, from a query or from a message. The names and rules are the same; which
+//! events fit is core's to say.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -115,7 +116,11 @@ fn tasks(text: &str) -> Result<Vec<TaskId>, Broken> {
         text.parse().ok().filter(|_| plain).and_then(TaskId::new)
     };
     let ids: Option<Vec<TaskId>> = text.split(',').take(EVENT_TASKS_MAX + 1).map(id).collect();
-    ids.filter(|ids| ids.len() <= EVENT_TASKS_MAX).ok_or(("task-ids", rule))
+    let sorted = |mut ids: Vec<TaskId>| {
+        ids.sort_unstable();
+        ids
+    };
+    ids.map(sorted).filter(|ids| ids.len() <= EVENT_TASKS_MAX).ok_or(("task-ids", rule))
 }
 
 /// An event's id, as it was given.

@@ -1,7 +1,6 @@
 //! `GET /api/v1/events`: events as a stream of server-sent events (the HTML standard, 9.2). One that reads too
 //! slowly misses some and is told to read anew; one that reads nothing at all is cut off by the server's own limit.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use aide::axum::ApiRouter;
@@ -99,8 +98,10 @@ type Part = Result<Bytes, std::convert::Infallible>;
 
 fn stream(subscription: Subscription, bus: Arc<Bus>) -> impl stream::Stream<Item = Part> {
     let id = subscription.position();
+    // Who is to read anew has no place yet: had it one, it might come back to it without having been told so.
+    let place = if subscription.is_behind() { String::new() } else { format!("id: {id}\n") };
     let ready = format!(
-        "retry: {AGAIN}\nid: {id}\nevent: ready\ndata: {{\"id\":\"{id}\",\"type\":\"ready\"}}\n\n"
+        "retry: {AGAIN}\n{place}event: ready\ndata: {{\"id\":\"{id}\",\"type\":\"ready\"}}\n\n"
     );
     let begun = stream::once(async move { Ok(Bytes::from(ready)) });
     let rest = stream::unfold((subscription, bus), |(mut subscription, bus)| async move {
@@ -120,20 +121,14 @@ fn stream(subscription: Subscription, bus: Arc<Bus>) -> impl stream::Stream<Item
 
 /// A piece as it goes over the wire.
 fn written(subscription: &Subscription, piece: &Piece) -> Bytes {
-    let mut head = String::new();
     let mut out = Vec::with_capacity(512 * (piece.events.len() + 1));
     if piece.resync {
         let id = piece.events.first().map_or(subscription.position(), |first| first.before());
-        // Writing into memory does not fail.
-        let _written = write!(
-            head,
-            "id: {id}\nevent: resync\ndata: {{\"id\":\"{id}\",\"type\":\"resync\"}}\n\n"
-        );
-        out.extend_from_slice(head.as_bytes());
+        let data = format!("{{\"id\":\"{id}\",\"type\":\"resync\"}}");
+        out.extend_from_slice(format!("id: {id}\nevent: resync\ndata: {data}\n\n").as_bytes());
     }
     for event in &piece.events {
-        head.clear();
-        let _written = write!(head, "id: {}\nevent: {}\ndata: ", event.id, sort(event));
+        let head = format!("id: {}\nevent: {}\ndata: ", event.id, sort(event));
         out.extend_from_slice(head.as_bytes());
         out.extend_from_slice(text(event));
         out.extend_from_slice(b"\n\n");

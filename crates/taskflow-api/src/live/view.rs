@@ -1,4 +1,4 @@
-//! How an event looks: one JSON object, the same on every way to a listener.
+//! How an event looks: one JSON object, the same on every way to a listener. What is around it is theirs.
 
 use bytes::Bytes;
 use schemars::JsonSchema;

@@ -12,6 +12,7 @@ use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::response::Response;
+use futures_util::SinkExt;
 use futures_util::stream::{AbortHandle, SelectAll, Stream, StreamExt, abortable, unfold};
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
@@ -34,7 +35,7 @@ use crate::v1::words::{Object, present};
 
 /// The sub-protocol, for clients that ask for one: browsers send their key as another beside it.
 pub(crate) const PROTOCOL: &str = "taskflow";
-/// How long a client may take to read one message.
+/// How long a client may take to read what it is told at once.
 const WRITE: Duration = Duration::from_secs(30);
 /// A client that sent nothing for so long, not even the answer to a ping, is gone.
 const SILENT: Duration = Duration::from_secs(60);
@@ -56,7 +57,7 @@ pub(super) fn router() -> ApiRouter<ApiState> {
             let op = op.description(
                 "Send `{\"type\": \"subscribe\", \"id\": \"a\", \"filter\": {…}}` with an `EventFilter`, or \
                  `{\"type\": \"unsubscribe\", \"id\": \"a\"}`; hear \
-                 `{\"type\": \"event\", \"subscription\": \"a\", \"event\": {…}}`. See the guide.",
+                 `{\"type\": \"event\", \"subscription\": \"a\", \"event\": {…}}`. See docs/guide/events.md.",
             );
             problems(op, &[400, 403])
         }),
@@ -126,8 +127,8 @@ struct Said {
 enum Told<'a> {
     /// The server listens.
     Ready,
-    /// It hears from now on, after this event.
-    Subscribed { id: &'a str, position: String },
+    /// It hears from now on, after this event; none while it is to read anew first.
+    Subscribed { id: &'a str, position: Option<String> },
     /// No more.
     Unsubscribed { id: &'a str },
     /// An event.
@@ -167,14 +168,15 @@ impl Talk {
     async fn run(mut self, bus: &Bus) {
         let end = self.converse(bus).await.err().flatten();
         self.names.values().for_each(AbortHandle::abort);
-        let Some((code, reason)) = end else { return };
         let farewell = async {
-            let frame = CloseFrame { code, reason: reason.into() };
-            // One that is gone already need not be told.
-            if self.socket.send(Message::Close(Some(frame))).await.is_ok() {
-                while let Some(Ok(_)) = self.socket.recv().await {}
+            if let Some((code, reason)) = end {
+                let frame = CloseFrame { code, reason: reason.into() };
+                // One that is gone already need not be told.
+                drop(self.socket.send(Message::Close(Some(frame))).await);
             }
-            if code == close_code::SIZE {
+            // Its own farewell is answered on the way.
+            while let Some(Ok(_)) = self.socket.recv().await {}
+            if end.is_some_and(|(code, _)| code == close_code::SIZE) {
                 // What was too long was not read: closing now would reset the connection, and the client might
                 // never read why.
                 std::future::pending::<()>().await;
@@ -192,10 +194,15 @@ impl Talk {
             tokio::select! {
                 biased;
                 () = bus.closed() => return Err(Some((close_code::AWAY, "the server stops"))),
-                _ = beat.tick() => self.beat().await?,
                 said = self.socket.recv() => self.hear(said).await?,
+                _ = beat.tick() => self.beat().await?,
                 Some((name, id, piece)) = self.listening.next() => {
-                    self.tell_piece(&name, id, &piece).await?;
+                    let messages = self.messages(&name, id, &piece)?;
+                    tokio::select! {
+                        biased;
+                        sent = self.send(messages) => sent?,
+                        () = bus.closed() => return Err(None),
+                    }
                 }
             }
         }
@@ -205,7 +212,7 @@ impl Talk {
         if self.heard.elapsed() > SILENT {
             return Err(None);
         }
-        self.send(Message::Ping(bytes::Bytes::new())).await
+        self.send(vec![Message::Ping(bytes::Bytes::new())]).await
     }
 
     async fn hear(&mut self, said: Option<Result<Message, axum::Error>>) -> Result<(), End> {
@@ -243,7 +250,7 @@ impl Talk {
             "ping" => self.tell(&Told::Pong).await.map(Ok),
             "subscribe" => match self.subscribe(said).await {
                 Ok((name, position)) => {
-                    let position = position.to_string();
+                    let position = position.map(|position| position.to_string());
                     self.tell(&Told::Subscribed { id: &name, position }).await.map(Ok)
                 }
                 Err(problem) => Ok(Err(problem)),
@@ -263,7 +270,7 @@ impl Talk {
         }
     }
 
-    async fn subscribe(&mut self, said: &Said) -> Result<(Arc<str>, EventId), Problem> {
+    async fn subscribe(&mut self, said: &Said) -> Result<(Arc<str>, Option<EventId>), Problem> {
         let mut faults = Vec::new();
         let name = said.id.as_deref().unwrap_or_default();
         if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
@@ -288,18 +295,20 @@ impl Talk {
             return Err(Problem::invalid(faults));
         };
         let subscription = self.events.subscribe(Actor::DEFAULT, interest, last).await?;
-        let (name, position) = (Arc::<str>::from(name), subscription.position());
+        let name = Arc::<str>::from(name);
+        let position = (!subscription.is_behind()).then(|| subscription.position());
         let (pieces, handle) = abortable(pieces(Arc::clone(&name), subscription));
         self.listening.push(Box::pin(pieces));
         self.names.insert(Arc::clone(&name), handle);
         Ok((name, position))
     }
 
-    async fn tell_piece(&mut self, name: &str, id: EventId, piece: &Piece) -> Result<(), End> {
-        if !self.names.contains_key(name) {
-            return Ok(());
-        }
+    /// What a piece tells, unless its subscription ended meanwhile.
+    fn messages(&self, name: &str, id: EventId, piece: &Piece) -> Result<Vec<Message>, End> {
         let mut messages = Vec::with_capacity(piece.events.len() + 1);
+        if !self.names.contains_key(name) {
+            return Ok(messages);
+        }
         if piece.resync {
             let id = piece.events.first().map_or(id, |first| first.before());
             let resync = RawValue::from_string(format!("{{\"id\":\"{id}\",\"type\":\"resync\"}}"));
@@ -310,10 +319,7 @@ impl Talk {
             let event = serde_json::from_slice(text(event)).map_err(|_| None)?;
             messages.push(said(&Told::Event { subscription: name, event })?);
         }
-        for message in messages {
-            self.send(message).await?;
-        }
-        Ok(())
+        Ok(messages)
     }
 
     async fn refuse(&mut self, id: Option<&str>, problem: &Problem) -> Result<(), End> {
@@ -325,13 +331,18 @@ impl Talk {
     }
 
     async fn tell(&mut self, told: &Told<'_>) -> Result<(), End> {
-        self.send(said(told)?).await
+        self.send(vec![said(told)?]).await
     }
 
-    /// Sends one message; a client that does not read it in time is gone, and so is one that cannot be
-    /// written to.
-    async fn send(&mut self, message: Message) -> Result<(), End> {
-        match timeout(WRITE, self.socket.send(message)).await {
+    /// Sends messages; a client that does not read them in time is gone, and so is one that cannot be written to.
+    async fn send(&mut self, messages: Vec<Message>) -> Result<(), End> {
+        let all = async {
+            for message in messages {
+                self.socket.feed(message).await?;
+            }
+            self.socket.flush().await
+        };
+        match timeout(WRITE, all).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(None),
         }

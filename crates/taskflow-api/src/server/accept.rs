@@ -158,7 +158,8 @@ impl Connections {
         let longest = self
             .members
             .values()
-            .filter(|m| m.watch.waiting() == Waiting::Idle && !m.leave.is_cancelled())
+            .filter(|m| m.watch.waiting() == Waiting::Idle && !m.watch.is_upgraded())
+            .filter(|m| !m.leave.is_cancelled())
             .min_by_key(|m| m.watch.since());
         if let Some(member) = longest
             && self.start.elapsed().saturating_sub(member.watch.since()) >= IDLE_AT_LEAST

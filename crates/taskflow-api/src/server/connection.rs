@@ -12,7 +12,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use hyper::server::conn::http1;
+use hyper::body::Incoming;
+use hyper::server::conn::http1::{self, UpgradeableConnection};
+use hyper::service::HttpService;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -21,7 +23,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::ServerLimits;
-use super::answer::{answer, body_length};
+use super::answer::{Answered, answer, body_length};
 use super::io::Io;
 use super::watch::{Waiting, Watch};
 
@@ -50,7 +52,26 @@ pub(super) async fn run(
     });
     let mut http = http1::Builder::new();
     http.header_read_timeout(None).max_header_size(HEAD_MAX).max_buf_size(BUFFER_MAX);
-    let mut connection = pin!(http.serve_connection(io, service).with_upgrades());
+    drive(http.serve_connection(io, service).with_upgrades(), limits, &watch, &leave, start).await;
+    if watch.is_upgraded() {
+        // It counts as a connection for as long as the socket lives; whoever has it now ends it. Nothing is
+        // ever sent: the other end goes with the socket.
+        drop(gone.await);
+    }
+}
+
+/// Drives a connection to its end, which lets go of it.
+async fn drive<S, E>(
+    connection: UpgradeableConnection<TokioIo<Io>, S>,
+    limits: ServerLimits,
+    watch: &Watch,
+    leave: &CancellationToken,
+    start: Instant,
+) where
+    S: HttpService<Incoming, ResBody = Answered, Error = E>,
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut connection = pin!(connection);
     let mut told = pin!(leave.cancelled());
     let mut leaving = false;
     let now = Instant::now();
@@ -68,7 +89,7 @@ pub(super) async fn run(
             }
             return Poll::Ready(());
         }
-        let Poll::Ready(late) = clock.poll(&watch, timer.as_mut(), cx) else {
+        let Poll::Ready(late) = clock.poll(watch, timer.as_mut(), cx) else {
             return Poll::Pending;
         };
         tracing::debug!(waiting = ?late, "a connection waited too long");
@@ -82,11 +103,6 @@ pub(super) async fn run(
         Poll::Ready(())
     })
     .await;
-    if watch.is_upgraded() {
-        // It counts as a connection for as long as the socket lives; whoever has it now ends it. Nothing is
-        // ever sent: the other end goes with the socket.
-        let _gone: Result<(), _> = gone.await;
-    }
 }
 
 /// Measures the present wait.

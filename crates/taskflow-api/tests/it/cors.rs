@@ -58,6 +58,7 @@ async fn a_preflight_lists_the_methods_and_headers_of_the_api() {
         "content-type",
         "idempotency-key",
         "if-match",
+        "last-event-id",
         "x-api-key",
         "x-request-id",
     ];

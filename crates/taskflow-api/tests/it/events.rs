@@ -281,7 +281,9 @@ async fn a_websocket_tells_what_was_subscribed_to_until_it_is_not() {
     assert_eq!(said(&mut socket).await["type"], "subscribed");
     assert_eq!(said(&mut socket).await["event"]["type"], "resync");
     assert_eq!(app.services.events.subscribers(), 2);
-    socket.close(None).await.expect("closed");
+    socket.close(None).await.expect("sent");
+    let farewell = timeout(PATIENCE, socket.next()).await.expect("in time");
+    assert!(matches!(farewell, Some(Ok(Message::Close(_)))), "answered: {farewell:?}");
     drop(socket);
     let gone = async {
         while app.services.events.subscribers() > 0 {
@@ -376,6 +378,30 @@ async fn a_browser_sends_its_key_as_a_sub_protocol() {
     // Nothing but a WebSocket may bring it so.
     let offered = [("sec-websocket-protocol", "taskflow.key.s3cret%2Fkey")];
     app.call("GET", "/api/v1/tasks", &offered, "").await.refused(401, "unauthorized");
+}
+
+#[tokio::test]
+async fn one_that_breaks_off_while_it_is_let_in_leaves_nothing_behind() {
+    let app = TestApp::new();
+    let address = app.serve().await;
+    for _ in 0..20 {
+        let mut client = TcpStream::connect(address).await.expect("a connection");
+        client.set_zero_linger().expect("a reset at its end");
+        let request = format!(
+            "GET /api/v1/ws HTTP/1.1\r\nhost: {address}\r\nupgrade: websocket\r\n\
+             connection: upgrade\r\nsec-websocket-version: 13\r\n\
+             sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        client.write_all(request.as_bytes()).await.expect("sent");
+    }
+    let served = tokio::runtime::Handle::current().metrics();
+    let idle = async {
+        // The accept loop, the listener and this test are what is left.
+        while served.num_alive_tasks() > 2 {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, idle).await.expect("no connection is left");
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ mod outages;
 mod search_room;
 mod series;
 mod tls;
+mod watching;
 
 use databases::Databases;
 use taskflow_postgres::PoolMode;

@@ -44,6 +44,11 @@ impl Model {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner).starts.clear();
     }
 
+    /// As if another process had written something.
+    pub fn miss(&self) {
+        self.watch.missed();
+    }
+
     /// The next task gets this id: stores may leave out those that a refused batch took.
     pub fn next_id_is(&self, id: TaskId) {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner).last_id = id.get() - 1;
