@@ -13,6 +13,7 @@ use taskflow_core::{
     Change, Kind, QueueName, Status, TaskChange, TaskEvent, TaskId, TenantId, Timestamp, WorkerName,
 };
 use taskflow_store::{ChangeStore, Changes, StoreError, Told, kept};
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use crate::desk::Desk;
@@ -28,6 +29,10 @@ const WORD_BYTES_MAX: usize = 7_900;
 /// How long the other nodes go on telling after they heard that somebody watches: a few times as long as
 /// it takes until they hear it again.
 const OTHERS: Duration = Duration::from_secs(30);
+
+/// How long a node tells whatever it does that does not hear others, or did not: whoever watches says so every 10 to
+/// 15 seconds.
+const DEAF: Duration = Duration::from_secs(20);
 
 /// How long somebody who begins to watch waits for this node's own listener.
 const LISTENING: Duration = Duration::from_secs(5);
@@ -55,12 +60,15 @@ impl Desk<'_> {
         }
     }
 
-    /// Notes that a task goes, with the tags that it has.
-    pub(crate) async fn note_deleted(&mut self, task: &Hot) -> Result<(), Failure> {
+    /// Notes that a task is gone, whose tags the row holds.
+    pub(crate) fn note_deleted(&mut self, task: &Hot, row: Option<&Row>) -> Result<(), Failure> {
         let before = self.changed.len();
         self.note(task, TaskEvent::Deleted);
-        if let Some(last) = self.changed.get_mut(before) {
-            tag(self.session, std::slice::from_mut(last)).await?;
+        if let Some(Told { change: Change::Task(change), .. }) = self.changed.get_mut(before)
+            && let Some(row) = row
+        {
+            let text: Option<String> = get(row, 0)?;
+            change.tags = kept::tags_from(text.as_deref()).unwrap_or_default();
         }
         Ok(())
     }
@@ -310,7 +318,7 @@ pub(crate) fn announced(lanes: &Lanes, word: &str) {
 
 /// This node hears nothing, or not yet, of who watches elsewhere: it tells whatever it does.
 pub(crate) fn deaf(lanes: &Lanes) {
-    lanes.others.extend(OTHERS);
+    lanes.others.extend(DEAF);
 }
 
 #[cfg(test)]

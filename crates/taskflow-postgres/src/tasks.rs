@@ -263,10 +263,11 @@ impl Desk<'_> {
         if let Some(child) = self.session.query(sql, &one).await?.first() {
             return Ok(Deleted::HasDependant(rows::id(child)?));
         }
-        self.note_deleted(&hot).await?;
         self.leave(hot.id).await?;
         self.session.query("DELETE FROM taskflow.attempts WHERE task = $1", &one).await?;
-        self.session.query("DELETE FROM taskflow.tasks WHERE id = $1", &one).await?;
+        let sql = "DELETE FROM taskflow.tasks WHERE id = $1 RETURNING tags";
+        let gone = self.session.query(sql, &one).await?;
+        self.note_deleted(&hot, gone.first())?;
         self.count(&hot, hot.state.status, -1);
         if hot.state.lease.is_some() {
             self.lease_ends(&hot);

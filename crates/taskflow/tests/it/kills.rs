@@ -107,7 +107,13 @@ async fn a_purge_and_a_bulk_action_that_are_killed_leave_whole_tasks_and_can_be_
             left = pending(&server).await;
             assert!(left > 0, "{path}");
         }
-        server.post("/api/v1/queues/default/purge", json!({})).await.is(200);
+        // On a slow machine its time is over before it is through: then it says so.
+        let mut more = true;
+        while more {
+            let purged = server.post("/api/v1/queues/default/purge", json!({})).await.is(200);
+            more = purged["more"].as_bool().unwrap();
+            assert!(purged["deleted"].as_u64() > Some(0) || !more, "{purged}");
+        }
         assert_eq!(pending(&server).await, 0);
         assert_counted(&server).await;
         drop(server);
