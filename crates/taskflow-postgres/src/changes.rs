@@ -13,8 +13,8 @@ use taskflow_core::{
     Change, Kind, QueueName, Status, TaskChange, TaskEvent, TaskId, TenantId, Timestamp, WorkerName,
 };
 use taskflow_store::{ChangeStore, Changes, StoreError, Told, kept};
-use tokio_postgres::Row;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Notification, Row};
 
 use crate::desk::Desk;
 use crate::error::Failure;
@@ -30,9 +30,8 @@ const WORD_BYTES_MAX: usize = 7_900;
 /// it takes until they hear it again.
 const OTHERS: Duration = Duration::from_secs(30);
 
-/// How long a node tells whatever it does that does not hear others, or did not: whoever watches says so every 10 to
-/// 15 seconds.
-const DEAF: Duration = Duration::from_secs(20);
+/// How long a node tells whatever it does that does not hear others, or asked a moment ago whether anybody watches.
+const DEAF: Duration = Duration::from_secs(1);
 
 /// How long somebody who begins to watch waits for this node's own listener.
 const LISTENING: Duration = Duration::from_secs(5);
@@ -307,8 +306,22 @@ impl PostgresStore {
     }
 }
 
+/// What a node says that begins to listen: whether anybody watches.
+const ASKED: &str = "?";
+
+/// What it is told when somebody does.
+pub(crate) const ANSWER: &str = "NOTIFY taskflow_watch, '!'";
+
+/// Whether a notification asks, and the answer is yes.
+pub(crate) fn is_asked(lanes: &Lanes, told: &Notification) -> bool {
+    told.channel() == "taskflow_watch" && told.payload() == ASKED && lanes.watch.is_on()
+}
+
 /// A node says that somebody watches there; perhaps it is this one.
 pub(crate) fn announced(lanes: &Lanes, word: &str) {
+    if word == ASKED {
+        return;
+    }
     lanes.others.extend(OTHERS);
     let own = word.rsplit_once(' ').filter(|(node, _)| *node == lanes.node);
     if let Some(number) = own.and_then(|(_, number)| number.parse().ok()) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, watch};
 use tokio_postgres::{AsyncMessage, Client, Notification};
 
@@ -20,10 +21,10 @@ use crate::lanes::Lanes;
 const AGAIN: Duration = Duration::from_millis(250);
 
 /// Ready: a node committed work for a queue. Enqueued: SQL of the application's own did, in a
-/// transaction that may be old. Lanes: a queue or kind is new. Watch: somebody wants to hear of changes.
-/// Changes: what a commit changed.
+/// transaction that may be old. Lanes: a queue or kind is new. Watch: somebody wants to hear of changes, or a
+/// node that hears only now asks whether anybody does. Changes: what a commit changed.
 const LISTEN: &str = "LISTEN taskflow_ready; LISTEN taskflow_enqueued; LISTEN taskflow_lanes; \
-     LISTEN taskflow_watch; LISTEN taskflow_changes";
+     LISTEN taskflow_watch; LISTEN taskflow_changes; NOTIFY taskflow_watch, '?'";
 
 pub(crate) struct Listener {
     pub(crate) server: Server,
@@ -54,21 +55,31 @@ impl Listener {
         let (client, mut connection) = self.server.connect().await?;
         let mut messages =
             futures_util::stream::poll_fn(move |context| connection.poll_message(context));
-        let mut listening = Box::pin(self.start(&client));
-        let mut started = false;
+        // What is said on this connection: first that it listens, later answers to whoever asks.
+        let mut saying: BoxFuture<'_, Result<(), tokio_postgres::Error>> =
+            Box::pin(self.start(&client));
+        let (mut started, mut says) = (false, true);
         loop {
             let message = tokio::select! {
-                started_now = &mut listening, if !started => {
-                    started_now?;
-                    started = true;
-                    if !std::mem::replace(fine, true) {
-                        tracing::info!("other nodes are heard again");
+                said = &mut saying, if says => {
+                    said?;
+                    says = false;
+                    if !std::mem::replace(&mut started, true) {
+                        if !std::mem::replace(fine, true) {
+                            tracing::info!("other nodes are heard again");
+                        }
+                        self.lanes.hear(true);
                     }
-                    self.lanes.hear(true);
                     continue;
                 }
                 message = futures_util::StreamExt::next(&mut messages) => message,
             };
+            if let Some(Ok(AsyncMessage::Notification(told))) = &message
+                && changes::is_asked(&self.lanes, told)
+                && !says
+            {
+                (saying, says) = (Box::pin(client.batch_execute(changes::ANSWER)), true);
+            }
             match message {
                 Some(Ok(AsyncMessage::Notification(told))) => self.hear(&told),
                 Some(Ok(_)) => {}

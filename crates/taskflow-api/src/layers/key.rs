@@ -1,5 +1,5 @@
 //! Asks for the API key, when one is set. Keys in the query are never looked at. A browser cannot send a header
-//! with a WebSocket: there the key may be a sub-protocol.
+//! with a WebSocket: there, and nowhere else, the key may be a sub-protocol.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ pub(crate) async fn key(
     next: Next,
 ) -> Response {
     match &options.key {
-        Some(key) if !presented(request.headers(), key) => Problem::new(
+        Some(key) if !presented(&request, key) => Problem::new(
             "unauthorized",
             "an API key is needed: send it as X-API-Key or as Authorization: Bearer",
         )
@@ -29,7 +29,8 @@ pub(crate) async fn key(
 }
 
 /// Whether the headers present the key. Two keys are none: nobody could tell which one counts.
-fn presented(headers: &HeaderMap, key: &ApiKey) -> bool {
+fn presented(request: &Request, key: &ApiKey) -> bool {
+    let headers = request.headers();
     let mut given = headers.get_all("x-api-key").iter();
     match (given.next(), given.next()) {
         (Some(guess), None) => key.is(guess.as_bytes()),
@@ -39,7 +40,10 @@ fn presented(headers: &HeaderMap, key: &ApiKey) -> bool {
             match (given.next(), given.next()) {
                 (Some(value), None) => bearer(value.as_bytes()).is_some_and(|guess| key.is(guess)),
                 (Some(_), Some(_)) => false,
-                (None, _) => protocol(headers).is_some_and(|guess| key.is(&guess)),
+                (None, _) if request.uri().path() == "/ws" => {
+                    protocol(headers).is_some_and(|guess| key.is(&guess))
+                }
+                (None, _) => false,
             }
         }
     }

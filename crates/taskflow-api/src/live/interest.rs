@@ -4,13 +4,12 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 use taskflow_core::limits::{EVENT_SORTS_MAX, EVENT_TASKS_MAX};
-use taskflow_core::{Fault, Interest, Kind, QueueName, Sort, Status as Word, TaskId, text};
+use taskflow_core::{Fault, Interest, Sort, TaskId};
 use taskflow_service::events::EventId;
 
 use crate::extract::query::FromPairs;
+use crate::v1::filter::{Broken, Checks, kind, queue, status, tag};
 use crate::v1::words::{Status, present};
-
-type Broken = (&'static str, &'static str);
 
 /// Only events that fit all of these.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -61,44 +60,16 @@ impl InterestWords {
 
     /// The interest, or every rule that is broken; each fault stands at `at` and the name.
     pub(super) fn check(&self, at: &str) -> Result<Interest, Vec<Fault>> {
-        let mut checks = Checks { at, faults: Vec::new() };
+        let mut checks = Checks::at(at);
         let interest = Interest {
             sorts: checks.part("type", self.sorts.as_deref(), sorts),
             tasks: checks.part("task", self.task.as_deref(), tasks),
-            queue: checks.part("queue", self.queue.as_deref(), |text| {
-                QueueName::parse(text).map_err(|error| ("name", error.0))
-            }),
-            kind: checks.part("kind", self.kind.as_deref(), |text| {
-                Kind::parse(text).map_err(|error| ("name", error.0))
-            }),
-            status: checks.part("status", self.status.as_deref(), |text| {
-                let rule = "must be pending, in_progress, completed, failed or cancelled";
-                Word::parse(text).ok_or(("unknown-word", rule))
-            }),
-            tag: checks.part("tag", self.tag.as_deref(), |tag| {
-                text::tag_fault(tag).map_or(Ok(tag.to_owned()), Err)
-            }),
+            queue: checks.part("queue", self.queue.as_deref(), queue),
+            kind: checks.part("kind", self.kind.as_deref(), kind),
+            status: checks.part("status", self.status.as_deref(), status),
+            tag: checks.part("tag", self.tag.as_deref(), tag),
         };
         if checks.faults.is_empty() { Ok(interest) } else { Err(checks.faults) }
-    }
-}
-
-struct Checks<'a> {
-    at: &'a str,
-    faults: Vec<Fault>,
-}
-
-impl Checks<'_> {
-    fn part<T>(
-        &mut self,
-        name: &str,
-        text: Option<&str>,
-        parse: impl Fn(&str) -> Result<T, Broken>,
-    ) -> Option<T> {
-        let broken = |(code, message): Broken| {
-            self.faults.push(Fault::new(format!("{}{name}", self.at), code, message));
-        };
-        parse(text?).map_err(broken).ok()
     }
 }
 

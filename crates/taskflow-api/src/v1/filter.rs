@@ -94,16 +94,12 @@ impl FilterWords {
 
     /// The filter, or every rule that is broken; each fault stands at `at` and the name.
     pub(crate) fn check(&self, at: &str) -> Result<Filter, Vec<Fault>> {
-        let mut checks = Checks { at, faults: Vec::new() };
+        let mut checks = Checks::at(at);
         let filter = Filter {
             status: checks.part("status", self.status.as_deref(), status),
             priority: checks.part("priority", self.priority.as_deref(), priority),
-            queue: checks.part("queue", self.queue.as_deref(), |text| {
-                QueueName::parse(text).map_err(|error| ("name", error.0))
-            }),
-            kind: checks.part("kind", self.kind.as_deref(), |text| {
-                Kind::parse(text).map_err(|error| ("name", error.0))
-            }),
+            queue: checks.part("queue", self.queue.as_deref(), queue),
+            kind: checks.part("kind", self.kind.as_deref(), kind),
             tag: checks.part("tag", self.tag.as_deref(), tag),
             reason: checks.part("pending_reason", self.pending_reason.as_deref(), reason),
             created_after: checks.part("created_after", self.created_after.as_deref(), instant),
@@ -120,15 +116,23 @@ impl FilterWords {
 /// What names, words and instants are made of stays readable.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-').remove(b'.').remove(b':');
 
-type Broken = (&'static str, &'static str);
+/// A rule that is broken: its code and its words.
+pub(crate) type Broken = (&'static str, &'static str);
 
-struct Checks<'a> {
+/// Reads the parts of a filter, of tasks or of events, and gathers every rule that is broken.
+pub(crate) struct Checks<'a> {
     at: &'a str,
-    faults: Vec<Fault>,
+    pub(crate) faults: Vec<Fault>,
 }
 
-impl Checks<'_> {
-    fn part<T>(
+impl<'a> Checks<'a> {
+    /// Each fault stands at `at` and the name of its part.
+    pub(crate) fn at(at: &'a str) -> Self {
+        Self { at, faults: Vec::new() }
+    }
+
+    /// A part, when it is given and keeps the rule.
+    pub(crate) fn part<T>(
         &mut self,
         name: &str,
         text: Option<&str>,
@@ -142,7 +146,15 @@ impl Checks<'_> {
     }
 }
 
-fn status(text: &str) -> Result<core::Status, Broken> {
+pub(crate) fn queue(text: &str) -> Result<QueueName, Broken> {
+    QueueName::parse(text).map_err(|error| ("name", error.0))
+}
+
+pub(crate) fn kind(text: &str) -> Result<Kind, Broken> {
+    Kind::parse(text).map_err(|error| ("name", error.0))
+}
+
+pub(crate) fn status(text: &str) -> Result<core::Status, Broken> {
     let rule = "must be pending, in_progress, completed, failed or cancelled";
     core::Status::parse(text).ok_or(("unknown-word", rule))
 }
@@ -156,7 +168,7 @@ fn reason(text: &str) -> Result<core::PendingReason, Broken> {
     core::PendingReason::parse(text).ok_or(("unknown-word", rule))
 }
 
-fn tag(tag: &str) -> Result<String, Broken> {
+pub(crate) fn tag(tag: &str) -> Result<String, Broken> {
     text::tag_fault(tag).map_or(Ok(tag.to_owned()), Err)
 }
 

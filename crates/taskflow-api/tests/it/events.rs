@@ -376,8 +376,12 @@ async fn a_browser_sends_its_key_as_a_sub_protocol() {
     assert_eq!(said(&mut socket).await, json!({"type": "ready"}));
     open(address, &[("x-api-key", "s3cret/key")]).await.expect("let in");
     // Nothing but a WebSocket may bring it so.
-    let offered = [("sec-websocket-protocol", "taskflow.key.s3cret%2Fkey")];
-    app.call("GET", "/api/v1/tasks", &offered, "").await.refused(401, "unauthorized");
+    let offered =
+        [("upgrade", "websocket"), ("sec-websocket-protocol", "taskflow.key.s3cret%2Fkey")];
+    for path in ["tasks", "queues/ws", "workers/ws"] {
+        let path = format!("/api/v1/{path}");
+        app.call("GET", &path, &offered, "").await.refused(401, "unauthorized");
+    }
 }
 
 #[tokio::test]

@@ -37,10 +37,10 @@ async fn next(changes: &mut Changes) -> Heard {
 async fn what_one_node_commits_is_heard_on_another() {
     let (here, there, _) = nodes().await;
     let mut changes = here.changes();
-    // The other node hears only a moment later that somebody watches, and not before it listens.
+    here.watch(SOON).await.expect("watches");
+    // The other node hears a moment later that somebody watches: it asks when it begins to listen.
     let heard = tokio::time::timeout(SOON, async {
         loop {
-            here.watch(SOON).await.expect("watches");
             create(&there).await;
             let heard = tokio::time::timeout(Duration::from_millis(50), changes.recv()).await;
             if let Ok(heard) = heard {
@@ -74,7 +74,7 @@ async fn one_whose_connection_broke_is_told_that_it_missed_something() {
     let server = connect(&url_of("postgres")).await;
     let sql = format!(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-         WHERE datname = '{name}' AND query LIKE 'LISTEN%'"
+         WHERE datname = '{name}' AND query LIKE '%taskflow_watch%' AND pid <> pg_backend_pid()"
     );
     server.query(&sql, &[]).await.expect("cuts");
     assert_eq!(next(&mut changes).await, Heard::Missed);
