@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands; its tools do too")]
 
+mod browser;
 mod cli;
 mod crash;
 mod documents;

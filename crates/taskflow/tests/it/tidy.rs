@@ -24,10 +24,13 @@ const ARROWS: [(&str, &[&str], &[&str]); 9] = [
 ];
 
 /// Dependencies that only some crates may have ("" is the program), tests included.
-const FENCES: [(&[&str], &[&str]); 7] = [
+const FENCES: [(&[&str], &[&str]); 9] = [
     // The program passes on a router that it does not look into.
     (&["axum"], &["api", ""]),
-    (&["aide", "hyper", "hyper-util", "tower", "tower-http"], &["api"]),
+    (&["aide", "hyper", "tower", "tower-http"], &["api"]),
+    // The program drives a browser in tests only.
+    (&["hyper-util"], &["api", ""]),
+    (&["fantoccini"], &[""]),
     (&["rusqlite", "rusqlite_migration"], &["sqlite"]),
     // The program speaks to PostgreSQL in tests only.
     (&["tokio-postgres", "deadpool-postgres", "refinery"], &["postgres", ""]),
