@@ -168,6 +168,19 @@ pub const IDEMPOTENCY_SECONDS: f64 = 24.0 * 3600.0;
 pub const IDEMPOTENCY_ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most keys that one sweep forgets in one transaction.
 pub const IDEMPOTENCY_SWEEP_MAX: u32 = 500;
+/// How long a session of the dashboard lasts without a visit, in seconds: through a working day, and not
+/// through the night after it.
+pub const SESSION_IDLE_SECONDS: f64 = 12.0 * 3600.0;
+/// How long a session of the dashboard lasts at most, in seconds: a week, then whoever copied it is out too.
+pub const SESSION_SECONDS: f64 = 7.0 * 24.0 * 3600.0;
+/// Seconds after which a visit of a session is written down again: pages that are read every few seconds
+/// must not be a write each, and a minute is nothing beside the idle limit.
+pub const SESSION_SEEN_SECONDS: f64 = 60.0;
+/// Most sessions of a tenant that are kept; the one seen longest ago goes when another is opened: more than
+/// people sign in within a week, and one who signs in again and again fills no disk.
+pub const SESSIONS_MAX: u32 = 1000;
+/// Most sessions that one sweep forgets in one transaction.
+pub const SESSIONS_SWEEP_MAX: u32 = 500;
 /// Most ended tasks that one step of the retention removes in one transaction: some ten milliseconds
 /// that the neighbours wait for.
 pub const PRUNE_MAX: u32 = 500;

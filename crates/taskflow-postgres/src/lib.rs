@@ -30,6 +30,7 @@ mod search;
 mod series;
 mod serve;
 mod session;
+mod sessions;
 mod states;
 mod stats;
 mod store;

@@ -17,6 +17,7 @@ const STEPS: &[(&str, &str)] = &[
     ("V7__stats", include_str!("../migrations/0007_stats.sql")),
     ("V8__search", include_str!("../migrations/0008_search.sql")),
     ("V9__lanes", include_str!("../migrations/0009_lanes.sql")),
+    ("V10__sessions", include_str!("../migrations/0010_sessions.sql")),
 ];
 
 /// The newest schema that this program knows.

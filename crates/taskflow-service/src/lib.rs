@@ -17,6 +17,7 @@ pub mod queues;
 pub mod readiness;
 mod roll;
 mod serve;
+pub mod sessions;
 pub mod stats;
 pub mod tasks;
 pub mod work;
@@ -57,6 +58,8 @@ pub struct Services {
     pub workers: workers::Workers,
     /// Requests with a key.
     pub onces: idempotency::Onces,
+    /// Sign-in sessions of the dashboard.
+    pub sessions: sessions::Sessions,
     /// How many tasks there are and what happened to them.
     pub stats: stats::Stats,
     /// Whether this process can do its work.
@@ -100,9 +103,10 @@ impl Services {
             onces: idempotency::Onces::new(
                 Arc::clone(&store),
                 Arc::clone(&clock),
-                ids,
+                Arc::clone(&ids),
                 Arc::clone(&bus),
             ),
+            sessions: sessions::Sessions::new(Arc::clone(&store), Arc::clone(&clock), ids),
             workers: workers::Workers::new(
                 Arc::clone(&store),
                 Arc::clone(&clock),

@@ -19,6 +19,7 @@ mod readiness;
 mod reaper;
 mod search;
 mod serve;
+mod sessions;
 mod steered;
 mod tasks;
 mod worker;

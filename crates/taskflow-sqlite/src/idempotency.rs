@@ -48,6 +48,7 @@ pub(crate) fn once(
         | Said::QueueSet(_)
         | Said::Pruned(_)
         | Said::Workers(_)
+        | Said::Sessions(_)
         | Said::Onced(_)
         | Said::Forgot(_) => {
             return Err(Error::InvalidQuery);

@@ -23,6 +23,7 @@ mod rows;
 mod search;
 mod series;
 mod serve;
+mod sessions;
 mod shrink;
 mod stats;
 mod store;

@@ -21,6 +21,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("../migrations/0007_stats.sql")),
     M::up(include_str!("../migrations/0008_search.sql")),
     M::up(include_str!("../migrations/0009_lanes.sql")),
+    M::up(include_str!("../migrations/0010_sessions.sql")),
 ];
 
 /// The newest schema that this program knows.

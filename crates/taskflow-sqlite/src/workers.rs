@@ -34,8 +34,8 @@ pub(crate) enum Told {
 }
 
 impl Act<'_> {
-    /// Carries out one order; what became ready stays with the act.
-    pub(crate) fn workers(&mut self, order: Order) -> Result<Told, Error> {
+    /// Carries out one order.
+    pub(crate) fn workers(mut self, order: Order) -> Result<Told, Error> {
         Ok(match order {
             Order::See(batch) => {
                 for sighting in batch {
@@ -59,7 +59,7 @@ impl Act<'_> {
             }
             Order::Release(name, ids) => {
                 let items = self.release(&name, ids)?;
-                Told::Released(Answers { items, ready: Vec::new() })
+                Told::Released(Answers { items, ready: self.told()? })
             }
             Order::Forget(before, limit) => {
                 Told::Forgotten(forget(self.connection, before, limit)?)

@@ -21,8 +21,7 @@ use crate::act::Act;
 use crate::memory::Memory;
 use crate::retention::Over;
 use crate::serve::Parked;
-use crate::workers::{self, Told};
-use crate::{connect, error, idempotency, keeper, search, serve, shrink};
+use crate::{connect, error, idempotency, keeper, search, serve, sessions, shrink, workers};
 
 /// A command with its scope.
 #[derive(Debug)]
@@ -46,6 +45,7 @@ pub(crate) enum What {
     Expire(u32),
     SetQueue(QueueName, Option<u64>, Box<QueuePatch>),
     Workers(workers::Order),
+    Sessions(sessions::Order),
     /// One of those above, once for its key.
     Once(Box<Once>),
     /// Removes so many keys that do not last any more.
@@ -76,6 +76,8 @@ pub(crate) enum Said {
     Expired(Answers<Expired>),
     QueueSet(QueueSet),
     Workers(workers::Told),
+    /// How many went.
+    Sessions(u32),
     Onced(Onced),
     Forgot(u32),
     Pruned(Pruned),
@@ -426,13 +428,8 @@ pub(crate) fn perform(
         What::SetQueue(name, if_version, patch) => {
             Said::QueueSet(act.set_queue(name, if_version, &patch)?)
         }
-        What::Workers(order) => {
-            let mut told = act.workers(order)?;
-            if let Told::Released(answers) = &mut told {
-                answers.ready = act.told()?;
-            }
-            Said::Workers(told)
-        }
+        What::Workers(order) => Said::Workers(act.workers(order)?),
+        What::Sessions(order) => Said::Sessions(sessions::carry_out(connection, tenant, &order)?),
         What::Prune(over, limit) => Said::Pruned(act.prune(&over, limit)?),
         What::Sketch(plan) => {
             search::carry_out(connection, &plan)?;

@@ -33,6 +33,7 @@ mod page;
 mod queues;
 mod retention;
 pub mod search;
+mod sessions;
 pub mod shape;
 mod stats;
 mod tasks;
@@ -52,6 +53,7 @@ pub use page::{Filter, Page, Paged};
 pub use queues::{GateView, QueueSet, QueueStore, QueueView};
 pub use retention::{Pruned, RetentionStore};
 pub use search::{SearchStore, Sketched};
+pub use sessions::SessionStore;
 pub use stats::{Narrow, Overview, StatsStore};
 pub use tasks::{AllInserted, Counts, Delete, Deleted, Edit, Edited, Inserted, Served, TaskStore};
 pub use work::{
@@ -70,6 +72,7 @@ pub trait Store:
     + QueueStore
     + IdempotencyStore
     + RetentionStore
+    + SessionStore
     + SearchStore
     + StatsStore
     + ChangeStore

@@ -1,5 +1,6 @@
 //! The room of moving: a whole database read out and written into an empty one of another sort.
-//! It is for `taskflow move` alone; nothing else may write a task without `core::step`.
+//! It is for `taskflow move` alone; nothing else may write a task without `core::step`. What makes itself
+//! anew stays behind: statistics, sketches, who called, and sessions, whose holders sign in again.
 
 use async_trait::async_trait;
 use taskflow_core::{

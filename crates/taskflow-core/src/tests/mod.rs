@@ -17,6 +17,7 @@ mod retry;
 mod search;
 mod sequence;
 mod series;
+mod session;
 mod status;
 mod step;
 mod task;

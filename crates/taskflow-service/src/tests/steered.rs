@@ -9,15 +9,15 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use taskflow_core::series::{Minute, Tally};
 use taskflow_core::{
-    Attempt, Fingerprint, KeyHash, NewTask, Queue, QueueName, QueuePatch, Retention, Task, TaskId,
-    TenantId, Timestamp, WorkerName,
+    Attempt, Fingerprint, KeyHash, NewTask, Queue, QueueName, QueuePatch, Retention, Session,
+    SessionHash, Task, TaskId, TenantId, Timestamp, WorkerName,
 };
 use taskflow_store::{
     AllInserted, Answers, ChangeStore, Changes, Claim, Counts, Delete, Deleted, Drain, Due, Edit,
     Edited, Expired, Found, GateView, Health, Hints, Holding, IdempotencyStore, Inserted,
     ListStore, Narrow, Once, Onced, Overview, Page, Paged, Pruned, QueueSet, QueueStore, QueueView,
-    RetentionStore, SearchStore, Served, Sighting, Sketched, StatsStore, Store, StoreError, Sync,
-    Synced, TaskStore, Which, WorkStore, Worker, WorkerStore,
+    RetentionStore, SearchStore, Served, SessionStore, Sighting, Sketched, StatsStore, Store,
+    StoreError, Sync, Synced, TaskStore, Which, WorkStore, Worker, WorkerStore,
 };
 use tokio::sync::watch;
 
@@ -42,7 +42,7 @@ pub(super) struct Steered {
     served: AtomicU32,
     /// Looks at what comes due.
     dues: AtomicU32,
-    /// Writes of who called.
+    /// Writes of who called or was there.
     sights: AtomicU32,
     /// How many of them fail from now on.
     sights_fail: AtomicU32,
@@ -92,6 +92,15 @@ impl Steered {
 
     pub(super) fn fail_sights(&self, n: u32) {
         self.sights_fail.store(n, SeqCst);
+    }
+
+    /// Whoever was seen is written down, unless this fails.
+    fn sight(&self) -> Result<(), StoreError> {
+        self.sights.fetch_add(1, SeqCst);
+        match self.sights_fail.fetch_update(SeqCst, SeqCst, |n| n.checked_sub(1)) {
+            Ok(_) => Err(StoreError::Busy),
+            Err(_) => Ok(()),
+        }
     }
 
     pub(super) fn sights(&self) -> u32 {
@@ -327,10 +336,7 @@ impl RetentionStore for Steered {
 #[async_trait]
 impl WorkerStore for Steered {
     async fn see(&self, scope: TenantId, batch: Vec<Sighting>) -> Result<(), StoreError> {
-        self.sights.fetch_add(1, SeqCst);
-        if self.sights_fail.fetch_update(SeqCst, SeqCst, |n| n.checked_sub(1)).is_ok() {
-            return Err(StoreError::Busy);
-        }
+        self.sight()?;
         self.inner.see(scope, batch).await
     }
 
@@ -370,6 +376,39 @@ impl WorkerStore for Steered {
 
     async fn forget_workers(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
         self.inner.forget_workers(before, limit).await
+    }
+}
+
+#[async_trait]
+impl SessionStore for Steered {
+    async fn open_session(&self, scope: TenantId, session: Session) -> Result<(), StoreError> {
+        self.inner.open_session(scope, session).await
+    }
+
+    async fn session(
+        &self,
+        scope: TenantId,
+        hash: SessionHash,
+    ) -> Result<Option<Session>, StoreError> {
+        self.inner.session(scope, hash).await
+    }
+
+    async fn see_session(
+        &self,
+        scope: TenantId,
+        hash: SessionHash,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.sight()?;
+        self.inner.see_session(scope, hash, at).await
+    }
+
+    async fn close_session(&self, scope: TenantId, hash: SessionHash) -> Result<(), StoreError> {
+        self.inner.close_session(scope, hash).await
+    }
+
+    async fn forget_sessions(&self, now: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        self.inner.forget_sessions(now, limit).await
     }
 }
 

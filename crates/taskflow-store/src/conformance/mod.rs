@@ -19,6 +19,7 @@ pub mod random;
 pub mod retention;
 pub mod search;
 pub mod serve;
+pub mod sessions;
 pub mod stage;
 pub mod stats;
 pub mod tasks;
@@ -304,6 +305,17 @@ macro_rules! conformance {
                 a_search_goes_with_other_filters
                 a_page_of_a_search_ends_early_and_goes_on
                 sketches_are_made_in_steps
+            }
+            sessions {
+                a_session_is_read_as_it_was_opened_until_it_is_closed
+                a_session_that_is_opened_twice_is_one
+                a_later_visit_is_kept_and_an_earlier_one_is_not
+                a_session_that_is_gone_does_not_come_back_by_a_visit
+                sessions_are_there_after_reopening
+                the_session_seen_longest_ago_makes_room_for_another
+                of_many_that_are_opened_at_once_no_more_than_the_limit_stay
+                sessions_that_are_over_are_forgotten_in_steps
+                another_tenant_s_sessions_are_out_of_reach
             }
             stats {
                 an_empty_store_has_nothing_to_tell

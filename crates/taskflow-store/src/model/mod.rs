@@ -8,6 +8,7 @@ mod lists;
 mod queues;
 mod retention;
 mod search;
+mod sessions;
 mod stats;
 mod tasks;
 mod work;
@@ -18,8 +19,8 @@ use std::sync::{Mutex, PoisonError};
 
 use taskflow_core::series::{self, Cell, Minute, Tally};
 use taskflow_core::{
-    Attempt, Command, Illegal, KeyHash, Queue, QueueName, RateWindow, Status, Step, Task,
-    TaskEvent, TaskId, TenantId, Timestamp, WorkerName, step as core_step,
+    Attempt, Command, Illegal, KeyHash, Queue, QueueName, RateWindow, Session, SessionHash, Status,
+    Step, Task, TaskEvent, TaskId, TenantId, Timestamp, WorkerName, step as core_step,
 };
 use tokio::sync::watch;
 
@@ -110,6 +111,7 @@ struct Tables {
     starts: BTreeMap<(TenantId, QueueName), u64>,
     workers: BTreeMap<(TenantId, WorkerName), Worker>,
     kept: BTreeMap<(TenantId, KeyHash), idempotency::Kept>,
+    sessions: BTreeMap<(TenantId, SessionHash), Session>,
     /// What happened, by tenant and minute; none is every queue.
     series: BTreeMap<(TenantId, Option<QueueName>, Minute), Tally>,
     /// What the present call changed.

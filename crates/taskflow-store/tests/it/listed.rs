@@ -2,7 +2,7 @@
 
 const LIST: &str = include_str!("../../src/conformance/mod.rs");
 
-const ROOMS: [(&str, &str); 21] = [
+const ROOMS: [(&str, &str); 22] = [
     ("bulk", include_str!("../../src/conformance/bulk.rs")),
     ("changes", include_str!("../../src/conformance/changes.rs")),
     ("claims", include_str!("../../src/conformance/claims.rs")),
@@ -18,6 +18,7 @@ const ROOMS: [(&str, &str); 21] = [
     ("retention", include_str!("../../src/conformance/retention.rs")),
     ("search", include_str!("../../src/conformance/search.rs")),
     ("serve", include_str!("../../src/conformance/serve.rs")),
+    ("sessions", include_str!("../../src/conformance/sessions.rs")),
     ("stats", include_str!("../../src/conformance/stats.rs")),
     ("tasks", include_str!("../../src/conformance/tasks.rs")),
     ("time", include_str!("../../src/conformance/time.rs")),

@@ -191,7 +191,7 @@ fn migrate_says_the_schema_and_may_be_repeated() {
     let folder = folder();
     for _ in 0..2 {
         let out = run(&folder, &[], &["migrate"]).with(0).out;
-        assert_eq!(out, "the database is at schema 9\n");
+        assert_eq!(out, "the database is at schema 10\n");
     }
 }
 
