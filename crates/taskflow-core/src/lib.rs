@@ -10,6 +10,7 @@ pub mod attempt;
 pub mod change;
 pub mod diagram;
 pub mod explain;
+pub mod failures;
 pub mod fault;
 pub mod gate;
 pub mod histogram;

@@ -199,6 +199,25 @@ pub const SERIES_MINUTES_DEFAULT: u32 = 60;
 pub const SERIES_QUEUES_MAX: usize = 100;
 /// Most queues, and most kinds, that one answer of the statistics lists.
 pub const STATS_NAMES_MAX: u32 = 1000;
+/// Most failed tasks that one look at their errors reads, the newest ones: two pages of a few megabytes at
+/// most, read within some tenths of a second. Whoever looks at more than 10,000 failures looks at their sorts.
+pub const FAILURES_LOOKED_MAX: u32 = 10_000;
+/// As much of an error is read for a list of failures, in characters: its first lines, and 5,000 of them stay
+/// small.
+pub const FAILURE_ERROR_CHARS_MAX: u32 = 1_000;
+/// Longest sort of an error, in characters: one line that a person can read.
+pub const ERROR_SORT_CHARS_MAX: usize = 200;
+/// Longest example of a sort of errors, in characters: one long line.
+pub const ERROR_EXAMPLE_CHARS_MAX: usize = 500;
+/// Most groups of failures of one answer: whoever sees two hundred reasons has another problem.
+pub const FAILURE_GROUPS_MAX: usize = 200;
+/// Most queues that a group of failures names.
+pub const FAILURE_QUEUES_MAX: usize = 5;
+/// Most leases that ended and were not rescued that a look counts: beyond it the number says nothing more.
+pub const OVERDUE_COUNTED_MAX: u32 = 1_000;
+/// Seconds after the end of a lease until it counts as overdue: a sweep a quarter of a second has had many
+/// chances, and a busy writer its time.
+pub const OVERDUE_AFTER_SECONDS: f64 = 5.0;
 
 /// Most tasks that one subscriber to events names: those of one page that a person looks at.
 pub const EVENT_TASKS_MAX: usize = 200;

@@ -1,7 +1,7 @@
 //! Where tasks may wait, and from which instant on a claim has to look: kept in memory on each node,
 //! read anew by the keeper. Losing it costs time, never a task.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -107,6 +107,14 @@ pub(crate) struct Places {
 }
 
 impl Places {
+    fn push(&mut self, queue: &QueueName, kind: &Kind, lane: &Known) {
+        self.queue.push(queue.as_str().to_owned());
+        self.kind.push(kind.as_str().to_owned());
+        for (column, floor) in self.floors.iter_mut().zip(&lane.floors) {
+            column.push(*floor);
+        }
+    }
+
     /// The places whose queue `keep` takes.
     pub(crate) fn keep(&mut self, mut keep: impl FnMut(&str) -> bool) {
         let kept: Vec<bool> = self.queue.iter().map(|queue| keep(queue)).collect();
@@ -155,11 +163,24 @@ impl Lanes {
         }
         for ((of, queue, kind), lane) in known.iter() {
             if *of == tenant && !lane.idle && claim.takes(queue, kind) {
-                places.queue.push(queue.as_str().to_owned());
-                places.kind.push(kind.as_str().to_owned());
-                for (column, floor) in places.floors.iter_mut().zip(&lane.floors) {
-                    column.push(*floor);
-                }
+                places.push(queue, kind, lane);
+            }
+        }
+        places
+    }
+
+    /// Where the ready tasks of some queues are: where a claim would look.
+    pub(crate) fn places_of(&self, tenant: TenantId, queues: &[QueueName]) -> Places {
+        let mut places = Places::default();
+        // No name is less than this one.
+        let Ok(least) = Kind::parse("0") else { return places };
+        let queues: BTreeSet<&QueueName> = queues.iter().collect();
+        let known = self.known.lock();
+        for queue in queues {
+            let lanes = known.range((tenant, queue.clone(), least.clone())..);
+            let lanes = lanes.take_while(|((of, name, _), _)| *of == tenant && name == queue);
+            for ((_, queue, kind), lane) in lanes.filter(|(_, lane)| !lane.idle) {
+                places.push(queue, kind, lane);
             }
         }
         places

@@ -1,12 +1,12 @@
 //! The room of lists: which index a page walks, and the SQL of the walk. What the numbers mean and which
 //! of them a filter wants is in the store's `lists.rs`. It changes nothing.
 
-use taskflow_core::limits::PAGE_BYTES_MAX;
+use taskflow_core::limits::{FAILURE_ERROR_CHARS_MAX, PAGE_BYTES_MAX};
 use taskflow_core::{Kind, Priority, QueueName, Status, Task, TaskId, TenantId, Timestamp};
 use taskflow_store::lists::{
     CODE, COMPARED, Codes, Gap, LANES_MANY, Lane, Merge, NEAR, Off, SORTED_MAX, Source,
 };
-use taskflow_store::{Filter, Found, Page, Paged};
+use taskflow_store::{self as store, Filter, Found, Page, Paged};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
@@ -46,6 +46,31 @@ pub(crate) async fn find(
     session.execute("COMMIT").await?;
     let mut all: Vec<Found> = rows.iter().map(found).collect::<Result<_, _>>()?;
     all.sort_unstable_by_key(|found| std::cmp::Reverse(found.id));
+    Ok(Paged { items: all, rest })
+}
+
+/// What a list of failures shows, by the ids of tasks.
+pub(crate) const FAILED: &str = "SELECT id, version, queue, kind, attempt, uncounted, worker, \
+     left(error_message, $2), coalesce(ended_at, updated_at) FROM taskflow.tasks WHERE id = ANY($1)";
+
+/// The failed tasks of a page, without what is large of them.
+pub(crate) async fn failures(
+    session: &Session,
+    tenant: TenantId,
+    before: Option<TaskId>,
+    limit: u32,
+) -> Result<Paged<store::Failure>, Failure> {
+    let filter = Filter { status: Some(Status::Failed), ..Filter::default() };
+    // Nothing of this filter depends on the time.
+    let page = Page { filter, before, skip: 0, limit, now: Timestamp::from_micros(0) };
+    session.begin_reading().await?;
+    let (ids, rest) = Ask::about(session, tenant, &page).await?.page().await?;
+    let ids: Vec<i64> = ids.iter().map(|id| id.get()).collect();
+    let chars = rows::int(FAILURE_ERROR_CHARS_MAX);
+    let rows = session.query(FAILED, &[(&ids, Type::INT8_ARRAY), (&chars, Type::INT4)]).await?;
+    session.execute("COMMIT").await?;
+    let mut all: Vec<store::Failure> = rows.iter().map(rows::failure).collect::<Result<_, _>>()?;
+    all.sort_unstable_by_key(|failure| std::cmp::Reverse(failure.id));
     Ok(Paged { items: all, rest })
 }
 

@@ -6,7 +6,7 @@ use taskflow_core::{
     Attempt, Json, Kind, Outcome, Priority, QueueName, RetryPolicy, State, Status, Task, TaskId,
     TenantId, Terms, Timestamp, TokenHash,
 };
-use taskflow_store::{StoreError, kept};
+use taskflow_store::{self as store, StoreError, kept};
 use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
 
@@ -217,6 +217,22 @@ pub(crate) fn attempt(row: &Row) -> Result<Attempt, Failure> {
         started_at: moment(row, 3)?,
         ended_at: moment(row, 4)?,
         error: get(row, 5)?,
+    })
+}
+
+/// Maps a row of `id, version, queue, kind, attempt, uncounted, worker`, the beginning of the error, and when
+/// the task failed.
+pub(crate) fn failure(row: &Row) -> Result<store::Failure, Failure> {
+    let version = u64::try_from(get::<i64>(row, 1)?);
+    Ok(store::Failure {
+        id: id(row)?,
+        version: version.map_err(|_| bad("a version is negative"))?,
+        queue: queue(row, 2)?,
+        kind: kind(row, 3)?,
+        attempts_used: count(row, 4)?.saturating_sub(count(row, 5)?),
+        worker: get(row, 6)?,
+        error: get(row, 7)?,
+        ended_at: moment(row, 8)?,
     })
 }
 

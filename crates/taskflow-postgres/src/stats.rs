@@ -1,15 +1,16 @@
 //! The room of statistics: reads of the kept counts and of the minutes, of what was folded and what was
 //! added since.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use taskflow_core::series::{Minute, Tally};
-use taskflow_core::{Kind, QueueName, TenantId};
+use taskflow_core::{Kind, QueueName, TenantId, Timestamp};
 use taskflow_store::{Counts, Narrow, Overview};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use crate::error::Failure;
+use crate::lanes::{LOOK, Places};
 use crate::rows::{self, get};
 use crate::session::{Param, Session};
 
@@ -105,4 +106,60 @@ pub(crate) async fn series(
         }
     }
     Ok(minutes.into_iter().collect())
+}
+
+/// The first `run_at` of each queue's ready tasks: the first entry of each lane of the index that claims walk,
+/// from where a claim begins.
+pub(crate) async fn oldest(
+    session: &Session,
+    tenant: TenantId,
+    places: &Places,
+    queues: &[QueueName],
+    now: Timestamp,
+) -> Result<Vec<Option<Timestamp>>, Failure> {
+    let tenants = vec![tenant.0; places.queue.len()];
+    let [low, medium, high, urgent] = &places.floors;
+    let params: [Param<'_>; 7] = [
+        (&tenants, Type::INT8_ARRAY),
+        (&places.queue, Type::TEXT_ARRAY),
+        (&places.kind, Type::TEXT_ARRAY),
+        (low, Type::INT8_ARRAY),
+        (medium, Type::INT8_ARRAY),
+        (high, Type::INT8_ARRAY),
+        (urgent, Type::INT8_ARRAY),
+    ];
+    let mut oldest: HashMap<&str, i64> = HashMap::new();
+    for (row, queue) in session.query(&LOOK, &params).await?.iter().zip(&places.queue) {
+        for priority in 0..places.floors.len() {
+            if let Some(run_at) = get::<Option<i64>>(row, priority)? {
+                let first = oldest.entry(queue).or_insert(run_at);
+                *first = run_at.min(*first);
+            }
+        }
+    }
+    let of = |queue: &QueueName| oldest.get(queue.as_str()).copied().map(Timestamp::from_micros);
+    Ok(queues.iter().map(|queue| of(queue).filter(|run_at| *run_at <= now)).collect())
+}
+
+/// Leases that ended and were not rescued, by the index that the sweep walks.
+pub(crate) const OVERDUE: &str = "SELECT count(*) FROM (SELECT 1 FROM taskflow.tasks \
+     WHERE lease_until < $2 AND lease_until >= $3 AND tenant = $1 ORDER BY lease_until, id LIMIT $4) AS l";
+
+/// Counts leases that ended before `before`, up to `limit`; none ended before `from`.
+pub(crate) async fn overdue(
+    session: &Session,
+    tenant: TenantId,
+    from: i64,
+    before: Timestamp,
+    limit: u32,
+) -> Result<u64, Failure> {
+    let params: [Param<'_>; 4] = [
+        (&tenant.0, Type::INT8),
+        (&before.micros(), Type::INT8),
+        (&from, Type::INT8),
+        (&i64::from(limit), Type::INT8),
+    ];
+    let rows = session.query(OVERDUE, &params).await?;
+    let counted: i64 = rows.first().map_or(Ok(0), |row| get(row, 0))?;
+    u64::try_from(counted).map_err(|_| rows::bad("a count is negative"))
 }

@@ -15,10 +15,11 @@ use taskflow_core::{
 };
 use taskflow_store::batcher::{self, Batcher};
 use taskflow_store::{
-    AllInserted, Answers, Claim, Counts, Deed, Delete, Deleted, Due, Edit, Edited, Expired, Found,
-    GateView, Health, Hints, IdempotencyStore, Inserted, ListStore, Narrow, Once, Onced, Overview,
-    Page, Paged, Pruned, QueueSet, QueueStore, QueueView, RetentionStore, SearchStore, Served,
-    Sketched, StatsStore, Store, StoreError, Sync, Synced, TaskStore, WorkStore, weight,
+    self as store, AllInserted, Answers, Claim, Counts, Deed, Delete, Deleted, Due, Edit, Edited,
+    Expired, Found, GateView, Health, Hints, IdempotencyStore, Inserted, ListStore, Narrow, Once,
+    Onced, Overview, Page, Paged, Pruned, QueueSet, QueueStore, QueueView, RetentionStore,
+    SearchStore, Served, Sketched, StatsStore, Store, StoreError, Sync, Synced, TaskStore,
+    WorkStore, weight,
 };
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
@@ -94,6 +95,11 @@ impl Quiet {
         // A clock that went back, in a test say, has nothing behind it.
         let all = whole || until > now.micros();
         (if all { i64::MIN } else { until.saturating_sub(Self::BEFORE) }, disturbed)
+    }
+
+    /// Before when nothing has run out that is still there: for a look that decides nothing.
+    fn since(&self) -> i64 {
+        self.until.lock().0.saturating_sub(Self::BEFORE)
     }
 
     /// Something may have been put into the past: look at everything.
@@ -541,6 +547,18 @@ impl ListStore for PostgresStore {
         })
         .await
     }
+
+    async fn failures(
+        &self,
+        scope: TenantId,
+        before: Option<TaskId>,
+        limit: u32,
+    ) -> Result<Paged<store::Failure>, StoreError> {
+        let ask = move |session: Arc<Session>| async move {
+            lists::failures(&session, scope, before, limit).await
+        };
+        self.read(ask).await
+    }
 }
 
 #[async_trait]
@@ -623,6 +641,33 @@ impl StatsStore for PostgresStore {
         let queue = queue.as_ref();
         self.read(|session| async move { stats::series(&session, scope, queue, first, last).await })
             .await
+    }
+
+    async fn oldest(
+        &self,
+        scope: TenantId,
+        queues: Vec<QueueName>,
+        now: Timestamp,
+    ) -> Result<Vec<Option<Timestamp>>, StoreError> {
+        let places = &self.lanes.places_of(scope, &queues);
+        let queues = &queues;
+        let ask = |session: Arc<Session>| async move {
+            stats::oldest(&session, scope, places, queues, now).await
+        };
+        self.read(ask).await
+    }
+
+    async fn overdue(
+        &self,
+        scope: TenantId,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        let from = self.quiet.since();
+        let ask = move |session: Arc<Session>| async move {
+            stats::overdue(&session, scope, from, before, limit).await
+        };
+        self.read(ask).await
     }
 }
 

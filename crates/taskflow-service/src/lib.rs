@@ -10,6 +10,7 @@ pub mod duties;
 mod ends;
 pub mod error;
 pub mod events;
+pub mod failures;
 mod grant;
 pub mod idempotency;
 pub mod many;
@@ -50,6 +51,8 @@ pub struct Services {
     pub tasks: tasks::Tasks,
     /// Decisions about many tasks at once.
     pub many: many::Many,
+    /// Why tasks failed, in groups.
+    pub failures: failures::Failures,
     /// Work for workers of every sort.
     pub work: work::Work,
     /// Queues for operators.
@@ -84,6 +87,7 @@ impl Services {
     ) -> Self {
         let bus = Arc::new(bus::Bus::default());
         let events = events::Events::new(Arc::clone(&store), &*ids);
+        let many = many::Many::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&bus));
         Self {
             tasks: tasks::Tasks::new(
                 Arc::clone(&store),
@@ -91,7 +95,8 @@ impl Services {
                 Arc::clone(&ids),
                 Arc::clone(&bus),
             ),
-            many: many::Many::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&bus)),
+            failures: failures::Failures::new(Arc::clone(&store), many.clone()),
+            many,
             work: work::Work::new(
                 Arc::clone(&store),
                 Arc::clone(&clock),

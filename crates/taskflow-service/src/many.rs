@@ -73,21 +73,40 @@ impl Many {
             let (fit, unfit): (Vec<Found>, Vec<Found>) =
                 found.into_iter().partition(|found| verdict.fits(found.status));
             outcome.skipped += unfit.len() as u64;
-            for step in fit.chunks(MANY_STEP) {
-                if Instant::now() >= until || self.bus.is_closed() {
-                    return Ok(Outcome { more: true, ..outcome });
-                }
-                let changed = self.step(actor, verdict, step).await?;
-                outcome.changed += changed;
-                outcome.skipped += step.len() as u64 - changed;
-            }
-            if whole {
+            self.steps(actor, verdict, &fit, until, &mut outcome).await?;
+            if outcome.more || whole {
                 return Ok(outcome);
             }
-            if Instant::now() >= until || self.bus.is_closed() {
+            if self.must_stop(until) {
                 return Ok(Outcome { more: true, ..outcome });
             }
         }
+    }
+
+    /// Does it to some tasks in short steps, and adds what came of it. There is more when time ran out.
+    pub(crate) async fn steps(
+        &self,
+        actor: Actor,
+        verdict: Verdict,
+        tasks: &[Found],
+        until: Instant,
+        outcome: &mut Outcome,
+    ) -> Result<(), ServiceError> {
+        for step in tasks.chunks(MANY_STEP) {
+            if self.must_stop(until) {
+                outcome.more = true;
+                return Ok(());
+            }
+            let changed = self.step(actor, verdict, step).await?;
+            outcome.changed += changed;
+            outcome.skipped += step.len() as u64 - changed;
+        }
+        Ok(())
+    }
+
+    /// Whether nothing more may begin: time ran out, or the process stops.
+    pub(crate) fn must_stop(&self, until: Instant) -> bool {
+        Instant::now() >= until || self.bus.is_closed()
     }
 
     /// One commit; how many tasks it changed.

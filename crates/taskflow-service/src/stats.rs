@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use taskflow_core::limits::STATS_NAMES_MAX;
+use taskflow_core::limits::{OVERDUE_AFTER_SECONDS, OVERDUE_COUNTED_MAX, STATS_NAMES_MAX};
 use taskflow_core::series::{Minute, Tally};
-use taskflow_core::{Clock, QueueName};
+use taskflow_core::{Clock, QueueName, Timestamp};
 use taskflow_store::{Narrow, Overview, Store};
 
 use crate::actor::Actor;
@@ -47,5 +47,27 @@ impl Stats {
             whole.push((minute, tally.unwrap_or_default()));
         }
         Ok(whole)
+    }
+
+    /// Since when the ready task of each queue waits that is ready for longest; none where none is ready. In
+    /// the order of `queues`.
+    pub async fn oldest(
+        &self,
+        actor: Actor,
+        queues: Vec<QueueName>,
+    ) -> Result<Vec<Option<Timestamp>>, ServiceError> {
+        let now = self.clock.now();
+        let mut oldest = Vec::with_capacity(queues.len());
+        for queues in queues.chunks(STATS_NAMES_MAX as usize) {
+            oldest.extend(self.store.oldest(actor.tenant, queues.to_vec(), now).await?);
+        }
+        Ok(oldest)
+    }
+
+    /// How many leases ended `limits::OVERDUE_AFTER_SECONDS` ago or earlier and were not rescued, counted up
+    /// to `limits::OVERDUE_COUNTED_MAX`: anything but none means that no process rescues.
+    pub async fn overdue(&self, actor: Actor) -> Result<u64, ServiceError> {
+        let before = self.clock.now().plus_seconds(-OVERDUE_AFTER_SECONDS);
+        Ok(self.store.overdue(actor.tenant, before, OVERDUE_COUNTED_MAX).await?)
     }
 }

@@ -3,14 +3,14 @@
 
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, Error, OptionalExtension, Row, params};
-use taskflow_core::limits::PAGE_BYTES_MAX;
+use taskflow_core::limits::{FAILURE_ERROR_CHARS_MAX, PAGE_BYTES_MAX};
 use taskflow_core::{Kind, QueueName, Status, Task, TaskId, TenantId, Timestamp};
 use taskflow_store::lists::{
     CODE, COMPARED, Codes, LANES_MANY, Lane, Merge, NEAR, Off, SORTED_MAX, Source,
 };
-use taskflow_store::{Filter, Found, Page, Paged, weight};
+use taskflow_store::{Failure, Filter, Found, Page, Paged, weight};
 
-use crate::{memory, search, tasks};
+use crate::{memory, rows, search, tasks};
 
 /// One page, newest first. None when it is heavier than `limits::PAGE_BYTES_MAX`.
 pub(crate) fn list(
@@ -51,6 +51,29 @@ fn found(row: &Row<'_>) -> Result<Option<Found>, Error> {
     let (id, status) = (TaskId::new(row.get(0)?), Status::from_number(row.get(2)?));
     let version = row.get(1)?;
     Ok(id.zip(status).map(|(id, status)| Found { id, version, status }))
+}
+
+/// The failed tasks of a page, without what is large of them.
+pub(crate) fn failures(
+    connection: &Connection,
+    tenant: TenantId,
+    before: Option<TaskId>,
+    limit: u32,
+) -> Result<Paged<Failure>, Error> {
+    let filter = Filter { status: Some(Status::Failed), ..Filter::default() };
+    // Nothing of this filter depends on the time.
+    let page = Page { filter, before, skip: 0, limit, now: Timestamp::from_micros(0) };
+    let mut statement = connection.prepare_cached(
+        "SELECT id, version, queue, kind, attempt, uncounted, worker, \
+         substr(error_message, 1, ?2), coalesce(ended_at, updated_at) FROM tasks WHERE id = ?1",
+    )?;
+    let mut all = Vec::new();
+    let (ids, rest) = ids(connection, tenant, &page)?;
+    for id in ids {
+        let failed = statement.query_row([id, i64::from(FAILURE_ERROR_CHARS_MAX)], rows::failure);
+        all.extend(failed.optional()?);
+    }
+    Ok(Paged { items: all, rest })
 }
 
 /// The ids of a page, and where the next one begins.

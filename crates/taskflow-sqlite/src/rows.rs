@@ -8,7 +8,7 @@ use taskflow_core::{
     Attempt, Json, Kind, Outcome, Priority, QueueName, RetryPolicy, State, Status, Task, TaskId,
     Terms, Timestamp, TokenHash,
 };
-use taskflow_store::kept;
+use taskflow_store::{Failure, kept};
 
 /// Columns of [`hot`].
 macro_rules! hot_columns {
@@ -187,5 +187,21 @@ pub(crate) fn attempt(row: &Row<'_>) -> Result<Attempt, Error> {
         started_at: Timestamp::from_micros(row.get(3)?),
         ended_at: Timestamp::from_micros(row.get(4)?),
         error: row.get(5)?,
+    })
+}
+
+/// Maps a row of `id, version, queue, kind, attempt, uncounted, worker`, the beginning of the error, and when
+/// the task failed.
+pub(crate) fn failure(row: &Row<'_>) -> Result<Failure, Error> {
+    let text = |column: usize| row.get_ref(column)?.as_str().map_err(Error::from);
+    Ok(Failure {
+        id: word(row, 0, TaskId::new)?,
+        version: row.get(1)?,
+        queue: QueueName::parse(text(2)?).map_err(|_| bad(2, Type::Text, "not a queue name"))?,
+        kind: Kind::parse(text(3)?).map_err(|_| bad(3, Type::Text, "not a kind"))?,
+        attempts_used: row.get::<_, u32>(4)?.saturating_sub(row.get(5)?),
+        worker: row.get(6)?,
+        error: row.get(7)?,
+        ended_at: Timestamp::from_micros(row.get(8)?),
     })
 }

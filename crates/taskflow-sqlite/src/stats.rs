@@ -3,10 +3,12 @@
 
 use rusqlite::{Connection, Error, Row, params};
 use taskflow_core::series::{Minute, Tally};
-use taskflow_core::{Kind, QueueName, TenantId};
+use taskflow_core::{Kind, QueueName, TenantId, Timestamp};
 use taskflow_store::{Counts, Narrow, Overview};
 
+use crate::memory::lane;
 use crate::series::cells;
+use crate::work::first_after;
 
 /// The counts by queue and kind: all of them, then those of each queue, then those of each kind.
 const OVERVIEW: &str = "WITH counted AS MATERIALIZED (SELECT queue, kind, \
@@ -86,4 +88,43 @@ pub(crate) fn series(
             Ok((Minute(row.get(0)?), tally))
         })?
         .collect()
+}
+
+/// The lanes of a queue in which tasks are pending.
+const PENDING: &str = "SELECT tenant, status, queue, kind, priority FROM task_counts \
+     WHERE tenant = ?1 AND status = 0 AND queue = ?2 AND n > 0";
+
+/// The first `run_at` of each queue's ready tasks: the first entry of each lane of the index that claims walk.
+pub(crate) fn oldest(
+    connection: &Connection,
+    tenant: TenantId,
+    queues: &[QueueName],
+    now: Timestamp,
+) -> Result<Vec<Option<Timestamp>>, Error> {
+    let mut pending = connection.prepare_cached(PENDING)?;
+    let mut oldest = Vec::with_capacity(queues.len());
+    for queue in queues {
+        let mut first: Option<Timestamp> = None;
+        for lane in pending.query_map(params![tenant.0, queue.as_str()], lane)? {
+            let run_at = first_after(connection, &lane?, Timestamp::from_micros(i64::MIN))?;
+            first = [first, run_at].into_iter().flatten().min();
+        }
+        oldest.push(first.filter(|run_at| *run_at <= now));
+    }
+    Ok(oldest)
+}
+
+/// Leases that ended and were not rescued, by the index that the sweep walks.
+pub(crate) fn overdue(
+    connection: &Connection,
+    tenant: TenantId,
+    before: Timestamp,
+    limit: u32,
+) -> Result<u64, Error> {
+    connection
+        .prepare_cached(
+            "SELECT count(*) FROM (SELECT 1 FROM tasks INDEXED BY tasks_leased \
+             WHERE lease_until < ?2 AND tenant = ?1 LIMIT ?3 + 0)",
+        )?
+        .query_row(params![tenant.0, before.micros(), limit], |row| row.get(0))
 }

@@ -13,10 +13,11 @@ use taskflow_core::{
 };
 use taskflow_store::batcher::Batcher;
 use taskflow_store::{
-    AllInserted, Answers, Claim, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Found,
-    GateView, Health, Hints, IdempotencyStore, Inserted, ListStore, Narrow, Once, Onced, Overview,
-    Page, Paged, Pruned, QueueSet, QueueStore, QueueView, RetentionStore, SearchStore, Served,
-    Sketched, StatsStore, Store, StoreError, Sync, Synced, TaskStore, Watch, WorkStore, weight,
+    AllInserted, Answers, Claim, Counts, Delete, Deleted, Due, Edit, Edited, Expired, Failure,
+    Found, GateView, Health, Hints, IdempotencyStore, Inserted, ListStore, Narrow, Once, Onced,
+    Overview, Page, Paged, Pruned, QueueSet, QueueStore, QueueView, RetentionStore, SearchStore,
+    Served, Sketched, StatsStore, Store, StoreError, Sync, Synced, TaskStore, Watch, WorkStore,
+    weight,
 };
 use tokio::sync::watch;
 
@@ -318,6 +319,15 @@ impl ListStore for SqliteStore {
     async fn find(&self, scope: TenantId, page: Page) -> Result<Paged<Found>, StoreError> {
         self.readers.read(move |connection| lists::find(connection, scope, &page)).await
     }
+
+    async fn failures(
+        &self,
+        scope: TenantId,
+        before: Option<TaskId>,
+        limit: u32,
+    ) -> Result<Paged<Failure>, StoreError> {
+        self.readers.read(move |c| lists::failures(c, scope, before, limit)).await
+    }
 }
 
 #[async_trait]
@@ -418,6 +428,24 @@ impl StatsStore for SqliteStore {
         last: Minute,
     ) -> Result<Vec<(Minute, Tally)>, StoreError> {
         self.readers.read(move |c| stats::series(c, scope, queue.as_ref(), first, last)).await
+    }
+
+    async fn oldest(
+        &self,
+        scope: TenantId,
+        queues: Vec<QueueName>,
+        now: Timestamp,
+    ) -> Result<Vec<Option<Timestamp>>, StoreError> {
+        self.readers.read(move |c| stats::oldest(c, scope, &queues, now)).await
+    }
+
+    async fn overdue(
+        &self,
+        scope: TenantId,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        self.readers.read(move |c| stats::overdue(c, scope, before, limit)).await
     }
 }
 

@@ -48,7 +48,7 @@ pub use error::StoreError;
 pub use health::Health;
 pub use hints::{Answers, Hints, Ready};
 pub use idempotency::{Deed, Done, IdempotencyStore, Once, Onced, Render};
-pub use lists::{Found, ListStore};
+pub use lists::{Failure, Found, ListStore};
 pub use page::{Filter, Page, Paged};
 pub use queues::{GateView, QueueSet, QueueStore, QueueView};
 pub use retention::{Pruned, RetentionStore};

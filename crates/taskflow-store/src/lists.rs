@@ -2,7 +2,9 @@
 //! how to walk one. Pages of whole tasks are in `tasks.rs`; the SQL is in the stores.
 
 use async_trait::async_trait;
-use taskflow_core::{Kind, PendingReason, Priority, QueueName, Status, TaskId, TenantId};
+use taskflow_core::{
+    Kind, PendingReason, Priority, QueueName, Status, TaskId, TenantId, Timestamp,
+};
 
 use crate::{Filter, Page, Paged, StoreError};
 
@@ -21,11 +23,41 @@ pub struct Found {
     pub status: Status,
 }
 
+/// A task that failed, as far as a look at many errors needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The task.
+    pub id: TaskId,
+    /// Its version.
+    pub version: u64,
+    /// Its queue.
+    pub queue: QueueName,
+    /// Its kind.
+    pub kind: Kind,
+    /// Attempts that counted.
+    pub attempts_used: u32,
+    /// Who had it last.
+    pub worker: Option<String>,
+    /// The beginning of its error, at most `limits::FAILURE_ERROR_CHARS_MAX` characters.
+    pub error: Option<String>,
+    /// When it failed.
+    pub ended_at: Timestamp,
+}
+
 /// Lists: which tasks there are, many at once.
 #[async_trait]
 pub trait ListStore: Send + Sync {
     /// One page as [`crate::TaskStore::list`] gives it, without the tasks themselves.
     async fn find(&self, scope: TenantId, page: Page) -> Result<Paged<Found>, StoreError>;
+
+    /// The failed tasks that are older than `before`, newest first, at most `limits::FIND_MAX`. It reads no
+    /// payloads.
+    async fn failures(
+        &self,
+        scope: TenantId,
+        before: Option<TaskId>,
+        limit: u32,
+    ) -> Result<Paged<Failure>, StoreError>;
 }
 
 /// The number below 32 under which the indexes of lists keep a task: four times where it stands, and its

@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use taskflow_core::series::{Minute, Tally};
-use taskflow_core::{Kind, QueueName, TenantId};
+use taskflow_core::{Kind, QueueName, TenantId, Timestamp};
 
 use crate::{Counts, StoreError};
 
@@ -57,4 +57,22 @@ pub trait StatsStore: Send + Sync {
         first: Minute,
         last: Minute,
     ) -> Result<Vec<(Minute, Tally)>, StoreError>;
+
+    /// For each of `queues`, in their order: the earliest `run_at` of its tasks that are ready at `now`; none
+    /// where none is ready. It looks at one task of each lane, however many wait. At most
+    /// `limits::STATS_NAMES_MAX` queues.
+    async fn oldest(
+        &self,
+        scope: TenantId,
+        queues: Vec<QueueName>,
+        now: Timestamp,
+    ) -> Result<Vec<Option<Timestamp>>, StoreError>;
+
+    /// How many leases ended before `before` and were not rescued yet, counted up to `limit`.
+    async fn overdue(
+        &self,
+        scope: TenantId,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError>;
 }

@@ -5,6 +5,7 @@ mod attempt;
 mod blocked;
 mod change;
 mod explain;
+mod failures;
 mod gate;
 mod histogram;
 mod idempotency;

@@ -11,7 +11,7 @@ use super::url;
 use crate::options::{Options, PoolMode};
 use crate::{
     connect, desk, gates, guard, idempotency, keyed, lanes, lists, migrate, queues, retention,
-    search, states, tasks, work, workers,
+    search, states, stats, tasks, work, workers,
 };
 
 /// A statement, the types of its parameters, values for them, and the indexes it may walk.
@@ -38,6 +38,7 @@ fn walks() -> Vec<Walk> {
     walks.extend(changes());
     walks.extend(limited_walks());
     walks.extend(lists());
+    walks.extend(leases());
     walks
 }
 
@@ -76,6 +77,7 @@ fn lists() -> Vec<Walk> {
         let sql = lists::few_sql(off);
         walks.push(walk("few", sql, "int8,int8,int8", "1,30000,10000", &["tasks_delayed"]));
     }
+    walks.push(walk("failed", lists::FAILED, "int8[],int4", "'{1,2}',1000", &["tasks_id"]));
     walks.push(walk("floor", lists::FLOOR, "int8", "5", &["task_births_pkey"]));
     walks.push(walk("newest", lists::NEWEST, "", "", &["tasks_id"]));
     let between = search::TEXTS_BETWEEN;
@@ -196,8 +198,6 @@ fn short_walks() -> Vec<Walk> {
         walk("leases", leases, ran_out.0, ran_out.1, &["tasks_leased"]),
         walk("deadlines", deadlines, ran_out.0, ran_out.1, &["tasks_deadline"]),
         walk("expiring", expiring, ran_out.0, ran_out.1, &["tasks_expiring"]),
-        walk("holds", workers::HOLDS, "int8,text[]", "1,'{w}'", &["tasks_leased"]),
-        walk("held", workers::HELD, "int8,text,int8,int8", "1,'w',5,500", &["tasks_leased"]),
         walk("holder", tasks::HOLDER, "int8,text,text", "1,'q','key'", &["tasks_unique"]),
         walk(
             "ahead",
@@ -214,6 +214,16 @@ fn short_walks() -> Vec<Walk> {
             "'{q1}','{2}','{5}',10,1000",
             &["tasks_ended", "waits_pkey", "tasks_id", "attempts_pkey"],
         ),
+    ]
+}
+
+/// Those of leases that somebody looks at.
+fn leases() -> Vec<Walk> {
+    let overdue = ("int8,int8,int8,int8", "1,10,5,100");
+    vec![
+        walk("not rescued", stats::OVERDUE, overdue.0, overdue.1, &["tasks_leased"]),
+        walk("holds", workers::HOLDS, "int8,text[]", "1,'{w}'", &["tasks_leased"]),
+        walk("held", workers::HELD, "int8,text,int8,int8", "1,'w',5,500", &["tasks_leased"]),
     ]
 }
 

@@ -14,7 +14,7 @@ use taskflow_core::{
 };
 use taskflow_store::{
     AllInserted, Answers, ChangeStore, Changes, Claim, Counts, Delete, Deleted, Drain, Due, Edit,
-    Edited, Expired, Found, GateView, Health, Hints, Holding, IdempotencyStore, Inserted,
+    Edited, Expired, Failure, Found, GateView, Health, Hints, Holding, IdempotencyStore, Inserted,
     ListStore, Narrow, Once, Onced, Overview, Page, Paged, Pruned, QueueSet, QueueStore, QueueView,
     RetentionStore, SearchStore, Served, SessionStore, Sighting, Sketched, StatsStore, Store,
     StoreError, Sync, Synced, TaskStore, Which, WorkStore, Worker, WorkerStore,
@@ -312,6 +312,20 @@ impl ListStore for Steered {
         }
         found
     }
+
+    async fn failures(
+        &self,
+        scope: TenantId,
+        before: Option<TaskId>,
+        limit: u32,
+    ) -> Result<Paged<Failure>, StoreError> {
+        let found = self.inner.failures(scope, before, limit).await;
+        let time = *self.find_takes.lock();
+        if !time.is_zero() {
+            tokio::time::sleep(time).await;
+        }
+        found
+    }
 }
 
 #[async_trait]
@@ -457,6 +471,24 @@ impl StatsStore for Steered {
         last: Minute,
     ) -> Result<Vec<(Minute, Tally)>, StoreError> {
         self.inner.series(scope, queue, first, last).await
+    }
+
+    async fn oldest(
+        &self,
+        scope: TenantId,
+        queues: Vec<QueueName>,
+        now: Timestamp,
+    ) -> Result<Vec<Option<Timestamp>>, StoreError> {
+        self.inner.oldest(scope, queues, now).await
+    }
+
+    async fn overdue(
+        &self,
+        scope: TenantId,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        self.inner.overdue(scope, before, limit).await
     }
 }
 

@@ -1,17 +1,19 @@
 //! Cases of the room of lists: every filter, mixtures of them, and walks while tasks change.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use taskflow_core::limits::FAILURE_ERROR_CHARS_MAX;
 use taskflow_core::{
-    Finish, Kind, NewTask, PendingReason, Priority, QueueName, Status, Task, TaskId, TaskPatch,
-    TenantId, Timestamp,
+    Finish, Json, Kind, NewTask, PendingReason, Priority, QueueName, Status, Task, TaskId,
+    TaskPatch, TenantId, Terms, Timestamp,
 };
 
 use super::harness::Harness;
-use super::stage::{Stage, done, failed, id, kind, queue, search};
+use super::stage::{Stage, done, failed, failed_for_good, id, kind, queue, search};
 use crate::lists::{LANES_MANY, SORTED_MAX};
 use crate::model::Model;
-use crate::{Claim, Edit, Filter, Inserted, Page, Store};
+use crate::{Claim, Edit, Failure, Filter, Inserted, Page, Paged, Store};
 
 fn ids(tasks: &[Task]) -> Vec<i64> {
     tasks.iter().map(|task| task.id.get()).collect()
@@ -370,6 +372,96 @@ pub async fn random_filters_list_what_the_model_lists(h: &dyn Harness) {
     }
 }
 
+async fn failures(stage: &Stage, before: Option<i64>, limit: u32) -> Paged<Failure> {
+    let before = before.and_then(TaskId::new);
+    stage.store.failures(stage.tenant, before, limit).await.expect("failures works")
+}
+
+/// With what is known of each, and nothing of the others.
+pub async fn failures_are_told_with_their_errors(h: &dyn Harness) {
+    let stage = Stage::open(h).await;
+    let payload = Json::parse(&format!("\"{}\"", "p".repeat(100_000))).ok();
+    let terms = Terms { max_attempts: 2, ..Terms::default() };
+    let new = NewTask { payload, terms, queue: queue("q"), kind: kind("k"), ..stage.plan("fails") };
+    let twice = stage.create(new).await;
+    let held = stage.take().await;
+    stage.end(&held, Finish::Released).await;
+    for error in ["first", "second\n\u{1F980} line"] {
+        let held = stage.take().await;
+        stage.pass(1.0);
+        stage.end(&held, failed(error)).await;
+        stage.pass(600.0);
+    }
+    let by_hand = stage.task("by hand").await;
+    stage.set(by_hand.id, Status::Failed).await;
+    let long = stage.task("long").await;
+    let held = stage.take().await;
+    let text = "\u{1F980}é".repeat(2_000);
+    stage.end(&held, failed_for_good(&text)).await;
+    let [again, cancelled] = [stage.task("again").await, stage.task("cancelled").await];
+    stage.task("waits").await;
+    stage.set(again.id, Status::Failed).await;
+    stage.set(again.id, Status::Pending).await;
+    stage.set(cancelled.id, Status::Cancelled).await;
+    let told = failures(&stage, None, 10).await;
+    assert_eq!(told.rest, None);
+    let mut wanted = Vec::new();
+    for id in [long.id, by_hand.id, twice.id] {
+        let task = stage.read(id).await;
+        let begin = |text: String| text.chars().take(FAILURE_ERROR_CHARS_MAX as usize).collect();
+        wanted.push(Failure {
+            id,
+            version: task.state.version,
+            queue: task.queue,
+            kind: task.kind,
+            attempts_used: task.state.attempts_used(),
+            worker: task.state.worker,
+            error: task.state.error_message.map(begin),
+            ended_at: task.state.ended_at.expect("it ended"),
+        });
+    }
+    assert_eq!(told.items, wanted);
+    assert_eq!(told.items[1].error, None);
+    assert_eq!(told.items[0].error.as_ref().map(|text| text.chars().count()), Some(1_000));
+    assert_eq!((told.items[2].worker.as_deref(), told.items[2].attempts_used), (Some("w1"), 2));
+    let stage = stage.reopen(h).await;
+    assert_eq!(failures(&stage, None, 10).await.items, wanted);
+}
+
+/// From the cursor on, over queues, kinds and priorities, whatever happens to the task that it names.
+pub async fn failures_are_listed_newest_first_in_pages(h: &dyn Harness) {
+    let stage = Stage::open(h).await;
+    assert_eq!(failures(&stage, None, 10).await, Paged { items: Vec::new(), rest: None });
+    let plan = |n: usize| NewTask {
+        queue: queue(["a", "b", "c"][n % 3]),
+        kind: kind(["k", "l"][n % 2]),
+        priority: Priority::ALL[n % 4],
+        ..stage.plan("t")
+    };
+    stage.insert((0..60).map(plan).collect()).await;
+    let model = stage.beside(Arc::new(Model::new()));
+    model.insert((0..60).map(plan).collect()).await;
+    let of: Vec<i64> = (1..=60).filter(|n| n % 7 != 0).collect();
+    for chunk in of.chunks(9) {
+        for n in chunk {
+            stage.set(id(*n), Status::Failed).await;
+            model.set(id(*n), Status::Failed).await;
+        }
+        stage.pass(1.0);
+    }
+    let (mut before, mut walked) = (None, Vec::new());
+    loop {
+        let page = failures(&stage, before, 10).await;
+        assert_eq!(page, failures(&model, before, 10).await);
+        walked.extend(page.items.iter().map(|failure| failure.id.get()));
+        let Some(rest) = page.rest else { break };
+        before = Some(rest.get());
+        stage.delete(rest).await;
+        model.delete(rest).await;
+    }
+    assert_eq!(walked, of.iter().rev().copied().collect::<Vec<_>>());
+}
+
 impl Model {
     async fn find_all(&self, scope: TenantId, page: &Page) -> crate::Paged<crate::Found> {
         crate::ListStore::find(self, scope, page.clone()).await.expect("the model finds")
@@ -445,4 +537,7 @@ pub async fn another_tenant_s_tasks_are_in_no_list(h: &dyn Harness) {
         assert_ne!(listed(&stage, filter.clone()).await, [0_i64; 0], "{filter:?}");
         assert_eq!(listed(&theirs, filter.clone()).await, [0_i64; 0], "{filter:?}");
     }
+    stage.set(id(1), Status::Failed).await;
+    assert_eq!(failures(&stage, None, 10).await.items.len(), 1);
+    assert_eq!(failures(&theirs, None, 10).await.items, []);
 }

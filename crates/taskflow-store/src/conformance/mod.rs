@@ -94,6 +94,8 @@ macro_rules! conformance {
                 a_list_of_what_was_created_after_an_instant_trusts_no_order
                 a_walk_finds_every_task_that_stays_exactly_once
                 random_filters_list_what_the_model_lists
+                failures_are_told_with_their_errors
+                failures_are_listed_newest_first_in_pages
                 another_tenant_s_tasks_are_in_no_list
             }
             edits {
@@ -331,6 +333,9 @@ macro_rules! conformance {
                 a_series_goes_from_minute_to_minute
                 a_series_forgets_what_was_undone
                 a_series_is_there_after_reopening
+                the_oldest_ready_task_of_each_queue_is_told
+                the_oldest_ready_task_follows_claims_and_edits
+                leases_that_nobody_rescued_are_counted
                 each_tenant_has_its_own_statistics
             }
         }

@@ -55,6 +55,11 @@ impl Stage {
         Self { tenant, ..self.clone() }
     }
 
+    /// Another store with the same clock and tenant.
+    pub fn beside(&self, store: Arc<dyn Store>) -> Self {
+        Self { store, ..self.clone() }
+    }
+
     /// The present instant.
     pub fn now(&self) -> Timestamp {
         self.clock.now()

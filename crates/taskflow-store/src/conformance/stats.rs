@@ -3,11 +3,13 @@
 use taskflow_core::histogram::{bucket, middle};
 use taskflow_core::series::{Counter, Minute, Tally};
 use taskflow_core::task::OnConflict;
-use taskflow_core::{Finish, NewTask, Status, TenantId, Terms};
+use taskflow_core::{
+    Finish, NewTask, Priority, QueueName, Status, TaskPatch, TenantId, Terms, Timestamp,
+};
 
 use super::harness::Harness;
-use super::stage::{Stage, done, failed, failed_for_good, kind, queue, unique};
-use crate::{Inserted, Narrow, Overview};
+use super::stage::{Stage, done, failed, failed_for_good, id, kind, patch, queue, unique};
+use crate::{Claim, Inserted, Narrow, Overview};
 
 async fn overview(stage: &Stage, narrow: Narrow, limit: u32) -> Overview {
     stage.store.overview(stage.tenant, narrow, limit).await.expect("overview works")
@@ -284,6 +286,98 @@ pub async fn a_series_is_there_after_reopening(h: &dyn Harness) {
     assert_eq!(overview(&stage, Narrow::default(), 10).await.total.0, [2, 0, 0, 0, 0]);
 }
 
+async fn oldest(stage: &Stage, queues: &[&str]) -> Vec<Option<Timestamp>> {
+    let queues: Vec<QueueName> = queues.iter().map(|name| queue(name)).collect();
+    stage.store.oldest(stage.tenant, queues, stage.now()).await.expect("oldest works")
+}
+
+async fn overdue(stage: &Stage, before: Timestamp, limit: u32) -> u64 {
+    stage.store.overdue(stage.tenant, before, limit).await.expect("overdue works")
+}
+
+/// Over its kinds and priorities, in the order in which the queues are named.
+pub async fn the_oldest_ready_task_of_each_queue_is_told(h: &dyn Harness) {
+    let stage = Stage::open(h).await;
+    let start = stage.now();
+    assert_eq!(oldest(&stage, &[]).await, []);
+    assert_eq!(oldest(&stage, &["a"]).await, [None]);
+    let low = NewTask { priority: Priority::Low, ..of(&stage, "a", "x") };
+    let (low, late) = (stage.create(low).await, of(&stage, "b", "x"));
+    stage.create(NewTask { run_at: stage.after(20.0), ..late }).await;
+    let waits = NewTask { depends_on: vec![low.id], ..of(&stage, "c", "x") };
+    stage.create(waits).await;
+    stage.pass(10.0);
+    let second = stage.now();
+    stage.create(NewTask { priority: Priority::Urgent, ..of(&stage, "a", "y") }).await;
+    // Names of which one is the beginning of the other, and one that no queue has.
+    stage.create(of(&stage, "a.b", "x")).await;
+    let queues = ["c", "a", "nowhere", "b", "a.b", "a"];
+    let told = oldest(&stage, &queues).await;
+    assert_eq!(told, [None, Some(start), None, None, Some(second), Some(start)]);
+    stage.pass(10.0);
+    let due = Some(start.plus_seconds(20.0));
+    assert_eq!(oldest(&stage, &queues).await[3], due, "the instant itself is not too early");
+    stage.set(low.id, Status::Completed).await;
+    let told = oldest(&stage, &queues).await;
+    assert_eq!(told, [Some(stage.now()), Some(second), None, due, Some(second), Some(second)]);
+    let stage = stage.reopen(h).await;
+    assert_eq!(oldest(&stage, &queues).await, told);
+}
+
+/// A task that is claimed waits no more, one that is to be tried again waits from its next attempt on.
+pub async fn the_oldest_ready_task_follows_claims_and_edits(h: &dyn Harness) {
+    let stage = Stage::open(h).await;
+    let start = stage.now();
+    stage.task("first").await;
+    stage.pass(5.0);
+    let second = stage.now();
+    stage.task("second").await;
+    let name = QueueName::default();
+    let told = async || oldest(&stage, &[name.as_str()]).await[0];
+    assert_eq!(told().await, Some(start));
+    let held = stage.take().await;
+    assert_eq!(told().await, Some(second));
+    stage.end(&held, Finish::Released).await;
+    assert_eq!(told().await, Some(second), "both of them");
+    let later = stage.after(60.0);
+    for task in [id(1), id(2)] {
+        let put_off = TaskPatch { run_at: Some(later), ..TaskPatch::default() };
+        stage.change(patch(task, put_off)).await;
+    }
+    assert_eq!(told().await, None);
+    stage.pass(60.0);
+    assert_eq!(told().await, Some(later));
+    assert_eq!(stage.claim(stage.wish(2)).await.len(), 2);
+    assert_eq!(told().await, None);
+}
+
+/// From the instant after their end on, until they are rescued.
+pub async fn leases_that_nobody_rescued_are_counted(h: &dyn Harness) {
+    let stage = Stage::open(h).await;
+    stage.insert((0..5).map(|n| stage.plan(&format!("{n}"))).collect()).await;
+    let wish = stage.wish(3);
+    stage.claim(Claim { lease_seconds: Some(10), ..wish }).await;
+    let wish = stage.wish(1);
+    let held = stage.claim(Claim { lease_seconds: Some(20), ..wish }).await;
+    assert_eq!(overdue(&stage, stage.after(10.0), 9).await, 0, "it ends then, and not before");
+    assert_eq!(overdue(&stage, stage.after(10.000_001), 9).await, 3);
+    assert_eq!(overdue(&stage, stage.after(10.000_001), 2).await, 2);
+    assert_eq!(overdue(&stage, stage.after(10.000_001), 0).await, 0);
+    assert_eq!(overdue(&stage, stage.after(21.0), 9).await, 4);
+    stage.end(&held[0], done()).await;
+    assert_eq!(overdue(&stage, stage.after(21.0), 9).await, 3);
+    // What a person works on has no lease.
+    stage.set(id(5), Status::InProgress).await;
+    stage.pass(30.0);
+    assert_eq!(overdue(&stage, stage.now(), 9).await, 3);
+    stage.expire().await;
+    assert_eq!(overdue(&stage, stage.now(), 9).await, 0);
+    assert_eq!(stage.expire().await, []);
+    stage.take().await;
+    stage.pass(40.0);
+    assert_eq!(overdue(&stage, stage.now(), 9).await, 1);
+}
+
 /// For each, the other does not exist.
 pub async fn each_tenant_has_its_own_statistics(h: &dyn Harness) {
     let ours = Stage::open(h).await;
@@ -296,4 +390,9 @@ pub async fn each_tenant_has_its_own_statistics(h: &dyn Harness) {
     assert_eq!(now(&ours).await, [1, 0, 0, 0, 0, 0, 0]);
     assert_eq!(now(&theirs).await, [1, 1, 0, 0, 0, 0, 0]);
     assert_eq!(overview(&ours, Narrow::default(), 10).await.total.0, [1, 0, 0, 0, 0]);
+    let name = QueueName::default();
+    assert_eq!(oldest(&ours, &[name.as_str()]).await, [Some(ours.now())]);
+    assert_eq!(oldest(&theirs, &[name.as_str()]).await, [None]);
+    assert_eq!(overdue(&ours, ours.after(60.0), 9).await, 0);
+    assert_eq!(overdue(&theirs, ours.after(60.0), 9).await, 1);
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use taskflow_core::series::{Cell, Minute, Tally};
 use taskflow_core::{Kind, QueueName, TenantId, Timestamp};
 
-use super::{Model, Tables};
+use super::{Model, Tables, waits};
 use crate::{Counts, Narrow, Overview, StatsStore, StoreError};
 
 impl Tables {
@@ -77,5 +77,31 @@ impl StatsStore for Model {
             minutes.map(|((.., minute), tally)| (*minute, tally.clone())).collect()
         };
         Ok(self.call(read).0)
+    }
+
+    async fn oldest(
+        &self,
+        scope: TenantId,
+        queues: Vec<QueueName>,
+        now: Timestamp,
+    ) -> Result<Vec<Option<Timestamp>>, StoreError> {
+        let first = |tables: &Tables, queue: &QueueName| {
+            let tasks = tables.tasks(scope).filter(|task| waits(task) && task.queue == *queue);
+            tasks.map(|task| task.state.run_at).filter(|run_at| *run_at <= now).min()
+        };
+        Ok(self.call(|tables| queues.iter().map(|queue| first(tables, queue)).collect()).0)
+    }
+
+    async fn overdue(
+        &self,
+        scope: TenantId,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        let ended = |tables: &mut Tables| {
+            let leases = tables.tasks(scope).filter_map(|task| task.state.lease.as_ref());
+            leases.filter(|lease| lease.until < before).take(limit as usize).count()
+        };
+        Ok(self.call(ended).0 as u64)
     }
 }
