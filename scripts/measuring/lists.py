@@ -1,4 +1,4 @@
-"""Pages of lists and statistics at many tasks."""
+"""Pages of lists and statistics, and of the dashboard, at many tasks."""
 import http.client, json, time
 
 from .server import Server
@@ -31,8 +31,12 @@ def lists(store, tasks):
         filters = ["", "status=pending", "status=in_progress", "status=completed", "status=failed",
                    "priority=high", "queue=q3", "kind=k3", "tag=t500", "pending_reason=ready",
                    "status=failed&queue=q3", "status=completed&kind=k3", "status=pending&tag=t500"]
-        for path in [f"/api/v1/tasks?limit=100&{filter}" for filter in filters] + [
-                "/api/v1/stats", "/api/v1/tasks/stats/summary"]:
+        paths = [f"/api/v1/tasks?limit=100&{filter}" for filter in filters]
+        paths += ["/api/v1/stats", "/api/v1/tasks/stats/summary"]
+        paths += ["/", "/?span=day", "/tasks", "/tasks?status=failed", "/tasks?queue=q3&status=completed", "/tasks?q=777",
+                  f"/tasks/{tasks // 2}", f"/tasks/{tasks // 2}/edit", "/tasks/new", "/queues", "/queues/q3", "/workers",
+                  "/workers/measure", "/failed", "/tasks/many?do=retry&status=failed", "/tasks/many?do=delete"]
+        for path in paths:
             took = []
             for _ in range(100):
                 begun = time.perf_counter()

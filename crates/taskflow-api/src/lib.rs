@@ -1,5 +1,6 @@
 //! How the world speaks to TaskFlow: its HTTP surface, and nothing else. It asks services, never a store.
 
+mod dashboard;
 pub mod errors_doc;
 mod extract;
 mod layers;
@@ -7,7 +8,6 @@ mod live;
 mod openapi;
 pub mod problem;
 pub mod server;
-mod start;
 pub mod state;
 mod v1;
 
@@ -32,7 +32,6 @@ pub fn router(state: ApiState) -> Router {
     let title_of_redoc = title.clone();
     let pages =
         Router::new()
-            .route("/", get(start::page))
             .route(
                 "/openapi.json",
                 get(move || async move {
@@ -41,7 +40,8 @@ pub fn router(state: ApiState) -> Router {
             )
             .route("/docs", get(move || async move { openapi::swagger(&title) }))
             .route("/redoc", get(move || async move { openapi::redoc(&title_of_redoc) }))
-            .merge(errors_doc::router());
+            .merge(errors_doc::router())
+            .merge(dashboard::router(&state));
     let api = keyed().layer(from_fn_with_state(Arc::clone(&options), key));
     let api: Router<ApiState> = Router::from(v1::health::router()).merge(Router::from(api));
     let mut router = Router::new().nest("/api/v1", api).merge(pages).with_state(state);

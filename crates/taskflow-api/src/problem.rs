@@ -55,7 +55,7 @@ pub const CODES: &[(&str, StatusCode, &str, &str)] = &[
         "foreign-origin",
         StatusCode::FORBIDDEN,
         "Foreign origin",
-        "The web page that asks comes from another origin than the server's own, and `CORS_ORIGINS` does not list it.",
+        "The web page that asks comes from another origin than the server's own. Events may be heard from those of `CORS_ORIGINS` too; the dashboard's forms work from its own pages only.",
     ),
     (
         "not-found",
@@ -345,6 +345,11 @@ impl Problem {
         known.unwrap_or_else(|| {
             CODES.iter().find(|row| row.0 == "internal-error").expect("the table has this code")
         })
+    }
+
+    /// The title of its code.
+    pub fn title(&self) -> &'static str {
+        self.row().2
     }
 
     /// The status of its code.

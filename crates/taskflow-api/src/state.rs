@@ -6,8 +6,9 @@ use axum::extract::FromRef;
 use sha2::{Digest, Sha256};
 use taskflow_core::Clock;
 use taskflow_service::{
-    Services, bus::Bus, events::Events, idempotency::Onces, many::Many, queues::Queues,
-    readiness::Probe, stats::Stats, tasks::Tasks, work::Work, workers::Workers,
+    Services, bus::Bus, events::Events, failures::Failures, idempotency::Onces, many::Many,
+    queues::Queues, readiness::Probe, sessions::Sessions, stats::Stats, tasks::Tasks, work::Work,
+    workers::Workers,
 };
 
 /// How the API calls itself and who may use it.
@@ -21,6 +22,8 @@ pub struct ApiOptions {
     pub key: Option<ApiKey>,
     /// Origins that browsers may call from.
     pub cors: Cors,
+    /// Whether other machines can reach this server: without a key its pages warn of that.
+    pub public: bool,
     /// First half of every request id, so that restarts do not repeat ids.
     pub request_seed: u32,
 }
@@ -42,6 +45,11 @@ impl ApiKey {
     /// Keeps the hash of a key.
     pub fn new(key: &str) -> Self {
         Self(Sha256::digest(key).into())
+    }
+
+    /// What tells this key from others where sessions are kept: the hash of its hash.
+    pub(crate) fn print(&self) -> [u8; 32] {
+        Sha256::digest(self.0).into()
     }
 
     /// Whether `guess` is the key, in constant time for guesses of one length.
@@ -91,7 +99,8 @@ macro_rules! taken {
 
 taken!(
     tasks: Tasks, many: Many, work: Work, queues: Queues, workers: Workers, onces: Onces,
-    stats: Stats, probe: Probe, events: Events, bus: Arc<Bus>
+    stats: Stats, probe: Probe, events: Events, bus: Arc<Bus>, sessions: Sessions,
+    failures: Failures
 );
 
 impl FromRef<ApiState> for Arc<dyn Clock> {

@@ -9,7 +9,7 @@ use parking_lot::{Mutex, RwLock};
 use taskflow_core::limits::{WORKER_THERE_SECONDS, WORKERS_SEEN_MAX};
 use taskflow_core::workers::Call;
 use taskflow_core::{Kind, QueueName, TenantId, Timestamp, WorkerName};
-use taskflow_store::{Sighting, Store, StoreError, Takes, Worker};
+use taskflow_store::{Kinds, Sighting, Store, StoreError, Takes, Worker};
 use tokio::sync::watch;
 
 use crate::bus::Wish;
@@ -183,10 +183,33 @@ impl Roll {
         (queue, kind): (&QueueName, &Kind),
         now: Timestamp,
     ) -> Vec<String> {
+        let fits = |queues: Option<&[QueueName]>, kinds: &Kinds| kinds.take_from(queues, queue, kind);
+        self.names(tenant, known, &fits, now)
+    }
+
+    /// Whether anybody who called lately takes tasks of `kind`, of any queue.
+    pub(crate) fn serves(
+        &self,
+        tenant: TenantId,
+        known: &[Worker],
+        kind: &Kind,
+        now: Timestamp,
+    ) -> bool {
+        !self.names(tenant, known, &|_, kinds| kinds.take(kind), now).is_empty()
+    }
+
+    /// Workers that called lately, here or as the store knows, and whose wish fits; drained ones left out.
+    fn names(
+        &self,
+        tenant: TenantId,
+        known: &[Worker],
+        fits: &dyn Fn(Option<&[QueueName]>, &Kinds) -> bool,
+        now: Timestamp,
+    ) -> Vec<String> {
         let there = |last: Timestamp| now.seconds_since(last) <= WORKER_THERE_SECONDS;
         let mut takers: BTreeMap<&str, bool> = BTreeMap::new();
         for worker in known.iter().filter(|worker| there(worker.last_seen)) {
-            let takes = worker.takes.as_ref().is_some_and(|takes| takes.takes(queue, kind));
+            let takes = worker.takes.as_ref().is_some_and(|takes| fits(takes.queues.as_deref(), &takes.kinds));
             takers.insert(worker.name.as_str(), takes && !worker.drains());
         }
         let all = self.seen.lock();
@@ -196,7 +219,7 @@ impl Roll {
             let instance = seen.call.as_ref().and_then(|call| call.instance.as_ref());
             let told = drains.workers.get(&(tenant, name.clone()));
             let drains = told.is_some_and(|worker| worker.drained.covers(instance));
-            takers.insert(name.as_str(), wish.takes(queue, kind) && !drains);
+            takers.insert(name.as_str(), fits(wish.queues.as_deref(), &wish.kinds) && !drains);
         }
         takers.into_iter().filter(|(_, takes)| *takes).map(|(name, _)| name.to_owned()).collect()
     }

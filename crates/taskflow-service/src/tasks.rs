@@ -19,6 +19,7 @@ use crate::bus::Bus;
 use crate::clock::IdSource;
 use crate::error::ServiceError;
 use crate::serve;
+use crate::workers::TAKERS_LOOKED_AT;
 
 /// The use cases of tasks.
 #[derive(Clone)]
@@ -28,9 +29,6 @@ pub struct Tasks {
     ids: Arc<dyn IdSource>,
     bus: Arc<Bus>,
 }
-
-/// So many workers are looked at that called last, for one who takes a task.
-const TAKERS_LOOKED_AT: u32 = 1000;
 
 /// A task that a create answered.
 #[derive(Debug, Clone, PartialEq)]

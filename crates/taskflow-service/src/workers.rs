@@ -4,12 +4,15 @@
 use std::sync::Arc;
 
 use taskflow_core::limits::RELEASE_MAX;
-use taskflow_core::{Clock, Instance, Timestamp, WorkerName};
+use taskflow_core::{Clock, Instance, Kind, Timestamp, WorkerName};
 use taskflow_store::{Drain, Holding, Store, Which, Worker};
 
 use crate::actor::Actor;
 use crate::bus::Bus;
 use crate::error::ServiceError;
+
+/// So many workers are looked at that called last, for one who takes a task.
+pub(crate) const TAKERS_LOOKED_AT: u32 = 1000;
 
 /// The use cases of workers.
 #[derive(Clone)]
@@ -108,6 +111,19 @@ impl Workers {
             self.get(actor, name).await?;
         }
         Ok(released)
+    }
+
+    /// Which of these kinds nobody takes who called lately, whatever the queue.
+    pub async fn unserved(
+        &self,
+        actor: Actor,
+        kinds: Vec<Kind>,
+    ) -> Result<Vec<Kind>, ServiceError> {
+        let newest = Which::Newest(None, TAKERS_LOOKED_AT);
+        let workers = self.store.workers(actor.tenant, newest).await?;
+        let now = self.clock.now();
+        let served = |kind: &Kind| self.bus.roll.serves(actor.tenant, &workers, kind, now);
+        Ok(kinds.into_iter().filter(|kind| !served(kind)).collect())
     }
 
     async fn with_holdings(

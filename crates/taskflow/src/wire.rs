@@ -115,6 +115,7 @@ pub fn api(config: &Config, services: Services) -> ApiState {
             CorsOrigins::Any => Cors::Any,
             CorsOrigins::Only(origins) => Cors::Only(origins.clone()),
         },
+        public: config.http.is_public(),
         request_seed: seed
             .first()
             .and_then(|token| u32::from_str_radix(token.to_wire().get(..8)?, 16).ok())

@@ -50,6 +50,7 @@ fn surface(folder: &tempfile::TempDir) -> Router {
         version: "0".into(),
         key: Some(ApiKey::new("a key that nobody sends")),
         cors: Cors::Any,
+        public: false,
         request_seed: 0,
     };
     crate::router(ApiState::new(services, options))

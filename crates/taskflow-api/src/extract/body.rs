@@ -145,7 +145,7 @@ fn is_json(value: &str) -> bool {
             }))
 }
 
-async fn receive(request: Request, max: usize) -> Result<Bytes, Problem> {
+pub(crate) async fn receive(request: Request, max: usize) -> Result<Bytes, Problem> {
     let too_large = || Problem::new("body-too-large", format!("the body exceeds {max} bytes"));
     // Refused before any of it is read.
     let announced = http_body::Body::size_hint(request.body()).lower();

@@ -72,7 +72,7 @@ pub(crate) fn number(text: &str) -> Option<u32> {
     text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
-fn decode(query: &str) -> Result<Vec<(String, String)>, Problem> {
+pub(crate) fn decode(query: &str) -> Result<Vec<(String, String)>, Problem> {
     let broken = || Problem::new("invalid-url", "the query is not percent-encoded UTF-8");
     let text = |part: &str| {
         let bytes = part.as_bytes();

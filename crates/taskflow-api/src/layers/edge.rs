@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use crate::dashboard::fault::Shown;
 use crate::layers::read::Read;
 use crate::problem::{Problem, of_status};
 use crate::server::refuse::Refused;
@@ -100,11 +101,13 @@ pub(crate) async fn edge(
 
 /// The problem document of a refused or failed request; headers such as `Allow` stay.
 fn problem(mut response: Response, id: &str, target: &(http::Method, http::Uri)) -> Response {
-    let is_document = response
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|value| value == "application/problem+json");
-    if is_document {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let is_document = kind.is_some_and(|value| value == "application/problem+json");
+    // A form that was filled in wrongly is shown again, with its faults.
+    let is_page = kind.is_some_and(|value| value.as_bytes().starts_with(b"text/html"))
+        && response.extensions().get::<Shown>().is_some()
+        && response.extensions().get::<Problem>().is_none();
+    if is_document || is_page {
         return response;
     }
     let status = response.status();
@@ -120,7 +123,10 @@ fn problem(mut response: Response, id: &str, target: &(http::Method, http::Uri))
             "a request failed"
         );
     }
-    let mut document = problem.render(id);
+    let mut document = match response.extensions().get::<Shown>() {
+        Some(shown) => shown.page(&problem, id),
+        None => problem.render(id),
+    };
     if target.0 == http::Method::HEAD {
         *document.body_mut() = axum::body::Body::empty();
     }

@@ -3,7 +3,7 @@
 
 mod interest;
 mod origin;
-mod sse;
+pub(crate) mod sse;
 mod view;
 mod ws;
 

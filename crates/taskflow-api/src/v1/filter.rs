@@ -73,6 +73,12 @@ impl FilterWords {
         *place = Some(value.to_owned());
     }
 
+    /// What was said for a part of this name.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        let at = Self::NAMES.iter().position(|known| *known == name)?;
+        self.parts()[at].as_deref()
+    }
+
     fn parts(&self) -> [&Option<String>; 8] {
         let Self { status, priority, queue, kind, tag, pending_reason, created_after, q } = self;
         [status, priority, queue, kind, tag, pending_reason, created_after, q]

@@ -40,6 +40,7 @@ pub(crate) fn options() -> ApiOptions {
         version: env!("CARGO_PKG_VERSION").into(),
         key: None,
         cors: Cors::Only(Vec::new()),
+        public: false,
         request_seed: 0x7e57,
     }
 }
@@ -306,6 +307,12 @@ fn check(method: &Method, uri: &Uri, answer: &Answer) {
         assert!(known, "the document does not know this status: {asked}");
     }
     if answer.status < 400 {
+        return;
+    }
+    if answer.header("content-type").starts_with("text/html") {
+        // A page of the dashboard.
+        assert!(!answer.header("content-security-policy").is_empty(), "{asked}");
+        assert!(!uri.path().starts_with("/api/"), "{asked}");
         return;
     }
     assert_eq!(answer.header("content-type"), "application/problem+json", "{asked}");

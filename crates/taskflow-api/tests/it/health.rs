@@ -40,7 +40,7 @@ async fn a_server_is_ready_while_its_database_answers_and_its_duties_tick() {
     assert_eq!(
         ready,
         json!({
-            "status": "ready", "schema": 9, "clock_lead_ms": null,
+            "status": "ready", "schema": 10, "clock_lead_ms": null,
             "duties": {"events": 1.0, "forgetter": 1.0, "herald": 1.0, "janitor": 1.0, "reaper": 1.0, "sketcher": 1.0, "workers": 1.0},
         })
     );

@@ -6,6 +6,7 @@ mod attempts;
 mod auth;
 mod bad_inputs;
 mod cors;
+mod dashboard;
 mod events;
 mod health;
 mod idempotency;

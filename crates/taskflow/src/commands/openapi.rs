@@ -14,6 +14,7 @@ pub fn document() -> anyhow::Result<String> {
         version: env!("CARGO_PKG_VERSION").into(),
         key: None,
         cors: Cors::Only(Vec::new()),
+        public: false,
         request_seed: 0,
     };
     Ok(String::from_utf8(taskflow_api::document_of(&options).to_vec())?)

@@ -96,7 +96,7 @@ fn announce(config: &Config, listener: &TcpListener) -> anyhow::Result<()> {
             ""
         };
         let hello = format_args!(
-            "\n  TaskFlow {}\n\n  start page  http://{address}/\n  API         http://{address}/api/v1\n  \
+            "\n  TaskFlow {}\n\n  dashboard   http://{address}/\n  API         http://{address}/api/v1\n  \
              docs        http://{address}/docs  (to read: /redoc)\n\n  Try it:\n\n  \
              curl -X POST http://{address}/api/v1/tasks{key} \\\n       \
              -H 'Content-Type: application/json' -d '{{\"title\": \"My first task\"}}'\n",

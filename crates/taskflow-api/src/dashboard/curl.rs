@@ -1,0 +1,67 @@
+//! A task as the command that creates one like it. Texts of tasks stand in single quotes, in which a shell reads
+//! nothing but the quote itself.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use taskflow_core::{Json, Task};
+
+/// A payload beyond it is not for a command line, in bytes.
+const PAYLOAD_BYTES_MAX: usize = 16 * 1024;
+
+#[derive(Serialize)]
+struct Body<'a> {
+    title: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    queue: &'a str,
+    kind: &'a str,
+    priority: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<&'a RawValue>,
+    max_attempts: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeout_seconds: Option<u32>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    tags: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unique_key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    concurrency_key: Option<&'a str>,
+}
+
+/// The command, against the server that is called `host`.
+pub(super) fn create(task: &Task, host: &str, key: bool) -> String {
+    let raw = |json: &'_ Json| -> Option<Box<RawValue>> {
+        RawValue::from_string(json.as_str().to_owned()).ok()
+    };
+    let small = task.payload.as_ref().filter(|json| json.len() <= PAYLOAD_BYTES_MAX);
+    let (payload, metadata) = (small.and_then(raw), task.metadata.as_ref().and_then(raw));
+    let body = Body {
+        title: &task.title,
+        description: task.description.as_deref(),
+        queue: task.queue.as_str(),
+        kind: task.kind.as_str(),
+        priority: task.priority.as_str(),
+        payload: payload.as_deref(),
+        max_attempts: task.terms.max_attempts,
+        timeout_seconds: task.terms.timeout_seconds,
+        tags: &task.tags,
+        metadata: metadata.as_deref(),
+        unique_key: task.unique_key.as_deref(),
+        concurrency_key: task.concurrency_key.as_deref(),
+    };
+    let body = serde_json::to_string(&body).unwrap_or_default().replace('\'', r"'\''");
+    let key = if key { " \\\n  -H \"X-API-Key: $API_KEY\"" } else { "" };
+    let left_out = match task.payload.is_some() && small.is_none() {
+        true => "# the payload is too long for a command line: read it with the link above\n",
+        false => "",
+    };
+    format!(
+        "{left_out}curl -X POST http://{host}/api/v1/tasks{key} \\\n  -H 'Content-Type: application/json' \\\n  -d '{body}'"
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! Who may see and do what: a session where a key is set, and no act that another site's page began. The API asks for
+//! its key itself and takes no cookie.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRef, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use http::request::Parts;
+use http::{HeaderMap, Method, header};
+use taskflow_service::Actor;
+use taskflow_service::sessions::Sessions;
+
+use super::fault::Shown;
+use super::fields::encoded;
+use crate::problem::Problem;
+use crate::state::{ApiKey, ApiState};
+
+/// The cookie of a session. Its prefix has browsers keep it to this host and to HTTPS (RFC 6265bis, 4.1.3).
+pub(super) const COOKIE: &str = "__Host-taskflow";
+
+/// The layer.
+pub(super) async fn guard(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let page = is_document(&parts.headers);
+    let mut response = match admitted(&state, &parts).await {
+        Ok(None) => next.run(Request::from_parts(parts, body)).await,
+        Ok(Some(elsewhere)) => elsewhere,
+        Err(problem) => problem.into_response(),
+    };
+    if page {
+        let signed = state.options().key.is_some();
+        response.extensions_mut().insert(Shown { signed, title: state.options().title.clone() });
+    }
+    response
+}
+
+/// Whether somebody looks at the answer, and no script.
+fn is_document(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-dest").is_none_or(|dest| dest == "document")
+}
+
+/// None when the request may go on; where else it leads otherwise.
+async fn admitted(state: &ApiState, request: &Parts) -> Result<Option<Response>, Problem> {
+    let acts = !matches!(request.method, Method::GET | Method::HEAD);
+    if acts && !is_own(&request.headers) {
+        return Err(Problem::new(
+            "foreign-origin",
+            "what is done here must begin on a page of this server",
+        ));
+    }
+    let path = request.uri.path();
+    let open = path == "/sign-in" || path.starts_with("/static/");
+    let Some(key) = &state.options().key else { return Ok(None) };
+    if open || is_signed_in(state, key, &request.headers).await? {
+        return Ok(None);
+    }
+    if acts || !is_document(&request.headers) {
+        return Err(Problem::new("unauthorized", "the session is over: sign in again"));
+    }
+    let here = request.uri.path_and_query().map_or("/", |target| target.as_str());
+    Ok(Some(Redirect::to(&format!("/sign-in?next={}", encoded(here))).into_response()))
+}
+
+/// Whether the request has a session that holds.
+pub(super) async fn is_signed_in(
+    state: &ApiState,
+    key: &ApiKey,
+    headers: &HeaderMap,
+) -> Result<bool, Problem> {
+    let Some(token) = session(headers) else { return Ok(false) };
+    let sessions: Sessions = FromRef::from_ref(state);
+    Ok(sessions.check(Actor::DEFAULT, &token, key.print()).await?)
+}
+
+/// The token of the session's cookie. Two are none: nobody could tell which one counts.
+pub(super) fn session(headers: &HeaderMap) -> Option<String> {
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let mut named = cookies.flat_map(|line| line.split(';')).filter_map(|cookie| {
+        let (name, value) = cookie.trim().split_once('=')?;
+        (name == COOKIE).then(|| value.to_owned())
+    });
+    match (named.next(), named.next()) {
+        (Some(token), None) => Some(token),
+        _ => None,
+    }
+}
+
+/// Whether a page of this server began the request: by Fetch Metadata (W3C), and where a browser does not send it
+/// (plain HTTP to another machine) by `Origin`. Who sends neither is no browser, and is refused all the same.
+pub(super) fn is_own(headers: &HeaderMap) -> bool {
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return site == "same-origin";
+    }
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let (origin, host): (Option<&str>, Option<&str>) = (text(header::ORIGIN), text(header::HOST));
+    let of = origin
+        .and_then(|origin| origin.strip_prefix("http://").or(origin.strip_prefix("https://")));
+    of.is_some() && of == host
+}
+
+/// A path of this server to which a sign-in may lead: nothing that a browser could take for another host.
+pub(super) fn local(next: Option<&str>) -> String {
+    let fits = |next: &&str| {
+        next.starts_with('/')
+            && !next.starts_with("//")
+            && next.bytes().all(|b| b.is_ascii_graphic() && b != b'\\')
+            && !next.starts_with("/sign-")
+    };
+    next.filter(fits).unwrap_or("/").to_owned()
+}
+
+/// The options' key, when there is one.
+pub(super) fn key(state: &ApiState) -> Option<ApiKey> {
+    Arc::clone(state.options()).key.clone()
+}
+
+#[cfg(test)]
+mod tests;

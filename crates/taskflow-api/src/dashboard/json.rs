@@ -1,0 +1,127 @@
+//! JSON as a tree that can be opened and closed. Numbers, escapes and repeated keys are shown as they were written:
+//! nothing is parsed into numbers of our own. It shows only so much; the whole text is one click away.
+
+use std::fmt;
+
+use maud::{Markup, PreEscaped, html};
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+/// So many values are shown; a page with more is slow to draw.
+const VALUES_MAX: usize = 1000;
+
+/// So much of one text is shown, in characters.
+const TEXT_CHARS_MAX: usize = 2000;
+
+/// Objects and lists with more parts than this are closed at first.
+const OPEN_MAX: usize = 30;
+
+/// One layer of a value, with its parts as they were written.
+enum Layer<'a> {
+    Object(Vec<(String, &'a RawValue)>),
+    List(Vec<&'a RawValue>),
+}
+
+impl<'de> Deserialize<'de> for Layer<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Parts;
+        impl<'de> Visitor<'de> for Parts {
+            type Value = Layer<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object or a list")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Layer<'de>, A::Error> {
+                let mut parts = Vec::new();
+                while let Some(part) = map.next_entry()? {
+                    parts.push(part);
+                }
+                Ok(Layer::Object(parts))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Layer<'de>, A::Error> {
+                let mut parts = Vec::new();
+                while let Some(part) = seq.next_element()? {
+                    parts.push(part);
+                }
+                Ok(Layer::List(parts))
+            }
+        }
+        deserializer.deserialize_any(Parts)
+    }
+}
+
+/// The tree of a JSON text; `path` names its places for who keeps them open.
+pub(super) fn tree(text: &str, path: &str) -> Markup {
+    let mut left = VALUES_MAX;
+    let inside = value(text, path, &mut left);
+    html! {
+        div.json { (inside) }
+        @if left == 0 { p.quiet { "More than " (VALUES_MAX) " values: the rest is not shown." } }
+    }
+}
+
+fn value(text: &str, path: &str, left: &mut usize) -> Markup {
+    *left = left.saturating_sub(1);
+    let text = text.trim();
+    match text.as_bytes().first() {
+        Some(b'{' | b'[') => match serde_json::from_str::<Layer<'_>>(text) {
+            Ok(layer) => parts(&layer, path, left),
+            Err(_) => scalar(text),
+        },
+        _ => scalar(text),
+    }
+}
+
+fn scalar(text: &str) -> Markup {
+    let kind = match text.as_bytes().first() {
+        Some(b'"') => "text",
+        Some(b't' | b'f') => "bool",
+        Some(b'n') => "null",
+        _ => "number",
+    };
+    html! { span class={ "v " (kind) } { (cut(text)) } }
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(TEXT_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+fn parts(layer: &Layer<'_>, path: &str, left: &mut usize) -> Markup {
+    let (n, open, close) = match layer {
+        Layer::Object(parts) => (parts.len(), "{", "}"),
+        Layer::List(parts) => (parts.len(), "[", "]"),
+    };
+    if n == 0 {
+        return html! { span.v.null { (open) (close) } };
+    }
+    let mut rows = Vec::new();
+    let mut row = |name: String, text: &RawValue, left: &mut usize| {
+        if *left > 0 {
+            let at = format!("{path}.{}", rows.len());
+            rows.push((name, value(text.get(), &at, left)));
+        }
+    };
+    match layer {
+        Layer::Object(parts) => parts.iter().for_each(|(name, text)| row(name.clone(), text, left)),
+        Layer::List(parts) => {
+            parts.iter().enumerate().for_each(|(i, text)| row(i.to_string(), text, left));
+        }
+    }
+    let unit = if open == "{" { "field" } else { "item" };
+    let plural = if n == 1 { "" } else { "s" };
+    html! {
+        details open[n <= OPEN_MAX] data-key=(path) {
+            summary { (open) span.quiet { (n) " " (unit) (plural) } (close) }
+            ul { @for (name, inside) in &rows { li { span.k { (cut(name)) } (PreEscaped(": ")) (inside) } } }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+//! One decision about all tasks of a filter: first how many it would change, then, when somebody says so, the act.
+
+use axum::Router;
+use axum::extract::{FromRef, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
+use maud::{Markup, html};
+use taskflow_core::Status;
+use taskflow_core::many::Verdict;
+use taskflow_service::Actor;
+use taskflow_service::many::Many;
+use taskflow_service::stats::Stats;
+use taskflow_service::words::{Counts, Filter, Narrow};
+
+use super::fields::{Asked, Fields, Sent};
+use super::page::{Frame, Place};
+use super::{parts, tasks};
+use crate::problem::Problem;
+use crate::state::ApiState;
+use crate::v1::filter::FilterWords;
+
+/// The route.
+pub(super) fn router() -> Router<ApiState> {
+    Router::new().route("/tasks/many", get(preview).post(act))
+}
+
+struct Wish {
+    verdict: Verdict,
+    words: FilterWords,
+    filter: Filter,
+    asked: String,
+}
+
+fn wish(fields: &Fields) -> Result<Wish, Problem> {
+    let verdict = match fields.word("do") {
+        Some("cancel") => Verdict::Cancel,
+        Some("retry") => Verdict::Retry,
+        Some("delete") => Verdict::Delete,
+        _ => return Err(Problem::field("?do", "unknown-word", "must be cancel, retry or delete")),
+    };
+    let (words, filter) = tasks::filter(fields);
+    let filter = filter.map_err(Problem::invalid)?;
+    Ok(Wish { verdict, words, filter, asked: fields.query(&FilterWords::NAMES) })
+}
+
+const fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Cancel => "cancel",
+        Verdict::Retry => "retry",
+        Verdict::Delete => "delete",
+    }
+}
+
+const fn title(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Cancel => "Cancel tasks",
+        Verdict::Retry => "Retry tasks",
+        Verdict::Delete => "Delete tasks",
+    }
+}
+
+/// The counts that are kept anyway, where the filter has no other part than queue and kind.
+async fn kept(state: &ApiState, filter: &Filter) -> Result<Option<Counts>, Problem> {
+    let Filter { status, queue, kind, .. } = filter.clone();
+    if *filter != (Filter { status, queue: queue.clone(), kind: kind.clone(), ..Filter::default() })
+    {
+        return Ok(None);
+    }
+    let narrow = Narrow { queue, kind, ..Narrow::default() };
+    Ok(Some(Stats::from_ref(state).overview(Actor::DEFAULT, narrow).await?.total))
+}
+
+/// How many tasks of the filter it can be done to, by status.
+async fn fitting(state: &ApiState, wish: &Wish) -> Result<Vec<(Status, u64, bool)>, Problem> {
+    let many: Many = FromRef::from_ref(state);
+    let wanted = |status: &Status| {
+        wish.verdict.fits(*status)
+            && wish.filter.status.is_none_or(|only| only == *status)
+            && (wish.filter.reason.is_none() || *status == Status::Pending)
+    };
+    let kept = kept(state, &wish.filter).await?;
+    let mut counted = Vec::new();
+    for status in Status::ALL.into_iter().filter(wanted) {
+        let (n, more) = match &kept {
+            Some(counts) => (counts.of(status), false),
+            None => {
+                let filter = Filter { status: Some(status), ..wish.filter.clone() };
+                many.count(Actor::DEFAULT, filter).await?
+            }
+        };
+        if n > 0 {
+            counted.push((status, n, more));
+        }
+    }
+    Ok(counted)
+}
+
+async fn preview(
+    State(state): State<ApiState>,
+    frame: Frame,
+    Asked(fields): Asked,
+) -> Result<Response, Problem> {
+    let wish = wish(&fields)?;
+    let counted = fitting(&state, &wish).await?;
+    let total: u64 = counted.iter().map(|(_, n, _)| n).sum();
+    let more = counted.iter().any(|(_, _, more)| *more);
+    let list = format!("/tasks?{}", wish.asked);
+    let inside = html! {
+        section.card.narrow {
+            h1 { (title(wish.verdict)) }
+            (which(&wish))
+            @if total == 0 {
+                p { "There is no task of this filter to which that can be done." }
+                p.row { a.button href=(list) { "Back" } }
+            } @else {
+                p.big { @if more { "More than " } (parts::tasks(total)) }
+                ul.counts {
+                    @for (status, n, more) in &counted {
+                        li { (parts::chip(*status, None)) " " @if *more { "more than " } (parts::number(*n)) }
+                    }
+                }
+                (consequences(wish.verdict))
+                (confirm(&wish, &fields, &list))
+            }
+        }
+    };
+    Ok(frame.page(Place::Tasks, title(wish.verdict), &inside))
+}
+
+fn which(wish: &Wish) -> Markup {
+    html! {
+        @if wish.words.is_empty() { p { strong { "All tasks" } ": there is no filter." } }
+        @else {
+            dl.pairs {
+                @for name in FilterWords::NAMES {
+                    @if let Some(text) = wish.words.get(name) { dt { (name) } dd { code { (text) } } }
+                }
+            }
+        }
+    }
+}
+
+fn consequences(verdict: Verdict) -> Markup {
+    html! {
+        p.quiet {
+            @match verdict {
+                Verdict::Cancel => "Pending ones never start. Workers of running ones are told at their next heartbeat, and what they report no longer counts. Tasks that wait for one of these are cancelled too.",
+                Verdict::Retry => "Each runs once more with all its attempts. Its history stays.",
+                Verdict::Delete => "With their payloads, results and histories, for good. Those that others wait for are passed over.",
+            }
+        }
+    }
+}
+
+fn confirm(wish: &Wish, fields: &Fields, list: &str) -> Markup {
+    let tone = if wish.verdict == Verdict::Delete { "danger" } else { "primary" };
+    html! {
+        form method="post" action="/tasks/many" {
+            input type="hidden" name="do" value=(word(wish.verdict));
+            @for name in FilterWords::NAMES {
+                @if let Some(text) = fields.word(name) { input type="hidden" name=(name) value=(text); }
+            }
+            @if wish.verdict == Verdict::Delete || wish.words.is_empty() {
+                label.tick { input type="checkbox" name="sure" value="yes" required; "I mean it" }
+            }
+            p.row {
+                button class=(tone) type="submit" { (title(wish.verdict)) }
+                a.button.plain href=(list) { "Leave them" }
+            }
+        }
+    }
+}
+
+async fn act(State(many): State<Many>, Sent(fields): Sent) -> Result<Response, Problem> {
+    let wish = wish(&fields)?;
+    let grave = wish.verdict == Verdict::Delete || wish.words.is_empty();
+    if grave && !fields.ticked("sure") {
+        return Err(Problem::field("/sure", "missing", "must be ticked"));
+    }
+    let done = many.act(Actor::DEFAULT, wish.verdict, wish.filter).await?;
+    let (changed, skipped) = (done.changed.to_string(), done.skipped.to_string());
+    let mut said = vec![("did", word(wish.verdict)), ("changed", &changed), ("skipped", &skipped)];
+    if done.more {
+        said.push(("more", "1"));
+    }
+    Ok(Redirect::to(&tasks::after_many(&wish.asked, &said)).into_response())
+}

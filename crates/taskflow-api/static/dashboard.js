@@ -1,0 +1,240 @@
+// Keeps a page up to date: hears the events that concern it, reads the same page anew and takes over what differs.
+// It builds no HTML from text, asks nobody but this server, and everything works without it.
+"use strict";
+
+const main = document.getElementById("main");
+const light = document.getElementById("live");
+
+// Pages come from this server as it made them; nothing else becomes HTML.
+const made = window.trustedTypes
+  ? trustedTypes.createPolicy("pages", { createHTML: (text) => text })
+  : { createHTML: (text) => text };
+
+// How far this machine's clock is from the server's, in milliseconds.
+let skew = Date.now() - Date.parse(document.documentElement.dataset.now || new Date().toISOString());
+
+// ---- Instants ------------------------------------------------------------------------------------------------------
+
+function distance(seconds) {
+  const far = Math.abs(seconds);
+  if (far < 1) return "now";
+  const [n, unit] =
+    far < 60 ? [far, "s"] : far < 3600 ? [far / 60, "min"] : far < 86400 ? [far / 3600, "h"] : [far / 86400, "d"];
+  const text = `${Math.floor(n)} ${unit}`;
+  return seconds < 0 ? `in ${text}` : `${text} ago`;
+}
+
+function tick() {
+  const now = Date.now() - skew;
+  for (const time of document.querySelectorAll("time[data-ago]")) {
+    const text = distance((now - Date.parse(time.dateTime)) / 1000);
+    if (time.textContent !== text) time.textContent = text;
+  }
+}
+
+// ---- Taking over what differs --------------------------------------------------------------------------------------
+
+const key = (node) => (node.nodeType === 1 ? node.id || node.dataset.key || "" : "");
+
+// What people opened, typed or chose stays theirs.
+const theirs = (node, name) =>
+  (name === "open" && node.nodeName === "DETAILS") || (name === "hidden" && node.matches(".copy, #live"));
+
+function takeOver(old, fresh) {
+  if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName || key(old) !== key(fresh)) {
+    const copy = document.importNode(fresh, true);
+    old.replaceWith(copy);
+    if (copy.nodeName === "TR") copy.classList.add("fresh");
+    return;
+  }
+  if (old.nodeType !== 1) {
+    if (old.data !== fresh.data) old.data = fresh.data;
+    return;
+  }
+  if (old.hasAttribute("data-keep") || old.isEqualNode(fresh)) return;
+  for (const { name, value } of [...fresh.attributes]) {
+    if (!theirs(old, name) && old.getAttribute(name) !== value) old.setAttribute(name, value);
+  }
+  for (const { name } of [...old.attributes]) {
+    if (!theirs(old, name) && name !== "class" && !fresh.hasAttribute(name)) old.removeAttribute(name);
+  }
+  children(old, fresh);
+}
+
+function children(old, fresh) {
+  const keyed = new Map();
+  for (const child of old.childNodes) if (key(child)) keyed.set(key(child), child);
+  const wanted = new Set([...fresh.childNodes].map(key).filter(Boolean));
+  let at = old.firstChild;
+  for (const child of [...fresh.childNodes]) {
+    while (at && key(at) && !wanted.has(key(at))) {
+      const gone = at;
+      at = at.nextSibling;
+      gone.remove();
+    }
+    const same = key(child) && keyed.get(key(child));
+    if (same) {
+      if (same !== at) old.insertBefore(same, at);
+      else at = at.nextSibling;
+      takeOver(same, child);
+    } else if (at && !key(at) && !key(child)) {
+      const next = at.nextSibling;
+      takeOver(at, child);
+      at = next;
+    } else {
+      const copy = document.importNode(child, true);
+      old.insertBefore(copy, at);
+      if (copy.nodeName === "TR") copy.classList.add("fresh");
+    }
+  }
+  while (at) {
+    const gone = at;
+    at = at.nextSibling;
+    gone.remove();
+  }
+}
+
+// ---- Reading anew --------------------------------------------------------------------------------------------------
+
+let reading = false;
+let again = false;
+let last = 0;
+let timer = 0;
+let pause = 1000;
+let leaving = 0;
+
+// A reload would win over a way to another page that has begun: what somebody just sent would lead nowhere.
+addEventListener("beforeunload", () => (leaving = Date.now()));
+addEventListener("pageshow", () => (leaving = 0));
+const leaves = () => Date.now() - leaving < 30000;
+
+// At most once a second, and slower where reading takes long: a page never keeps the server busy.
+function soon() {
+  if (timer || document.hidden) {
+    again = true;
+    return;
+  }
+  timer = setTimeout(read, Math.max(0, last + pause - Date.now()));
+}
+
+async function read() {
+  timer = 0;
+  if (leaves()) return;
+  if (reading) {
+    again = true;
+    return;
+  }
+  reading = true;
+  again = false;
+  const begun = Date.now();
+  try {
+    const answer = await fetch(location.href, { headers: { accept: "text/html" }, cache: "no-store" });
+    if (leaves()) return;
+    if (answer.status === 401) return location.reload();
+    if (answer.ok) {
+      const page = new DOMParser().parseFromString(made.createHTML(await answer.text()), "text/html");
+      const inside = page.getElementById("main");
+      if (inside) {
+        skew = Date.now() - Date.parse(page.documentElement.dataset.now);
+        children(main, inside);
+        prepare();
+        tick();
+      }
+      say("live");
+    } else if (answer.status === 404) {
+      location.reload();
+    }
+  } catch {
+    say("no connection");
+  } finally {
+    reading = false;
+    last = Date.now();
+    pause = Math.max(1000, 10 * (last - begun));
+    if (again) soon();
+  }
+}
+
+function say(word) {
+  if (!light) return;
+  light.hidden = false;
+  if (light.textContent !== word) light.textContent = word;
+}
+
+function listen(query) {
+  const source = new EventSource(`/live${query ? `?${query}` : ""}`);
+  const types = "ready resync task.created task.started task.progress task.completed task.failed task.retried " +
+    "task.cancelled task.updated task.deleted queue.changed worker.changed";
+  let opened = false;
+  for (const type of types.split(" ")) {
+    source.addEventListener(type, () => {
+      // The first "ready" closes the gap between the page and the stream; later ones only go on.
+      if (type === "ready" && opened) return say("live");
+      opened = true;
+      soon();
+    });
+  }
+  source.onerror = () => {
+    if (source.readyState === EventSource.CLOSED) {
+      // Refused: perhaps the session is over. Reading the page tells.
+      soon();
+      setTimeout(() => listen(query), 5000);
+    }
+  };
+  // What only time changes (a task comes due, a worker stays silent) is no event.
+  setInterval(soon, 15000);
+}
+
+// ---- Small comforts ------------------------------------------------------------------------------------------------
+
+function prepare() {
+  for (const button of document.querySelectorAll("button.copy[hidden]")) button.hidden = false;
+}
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("button.copy");
+  if (!button) return;
+  const source = document.getElementById(button.dataset.copy);
+  const text = source.textContent;
+  try {
+    await navigator.clipboard.writeText(text);
+    button.textContent = "Copied";
+  } catch {
+    // Not allowed here: select it, so that the keyboard's copy takes it.
+    getSelection().selectAllChildren(source);
+    button.textContent = "Selected";
+  }
+  setTimeout(() => (button.textContent = "Copy"), 2000);
+});
+
+// Says at once what the server would say of a payload that is no JSON.
+document.addEventListener("input", (event) => {
+  const area = event.target;
+  if (!area.matches("textarea[data-json]")) return;
+  let trouble = "";
+  if (area.value.trim()) {
+    try {
+      JSON.parse(area.value);
+    } catch (error) {
+      trouble = `is not JSON: ${error.message}`;
+    }
+  }
+  area.setCustomValidity(trouble);
+});
+
+// Fields that say nothing need not stand in the address.
+document.addEventListener("submit", (event) => {
+  if (event.target.method !== "get") return;
+  for (const field of event.target.elements) if (field.name && !field.value) field.disabled = true;
+});
+addEventListener("pageshow", () => {
+  for (const field of document.querySelectorAll("form[method=get] [disabled]")) field.disabled = false;
+});
+
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden && again) soon();
+});
+
+prepare();
+tick();
+setInterval(tick, 1000);
+if (main && main.dataset.live !== undefined) listen(main.dataset.live);

@@ -1,0 +1,206 @@
+//! Forms: what is typed arrives as it was meant, and what is wrong is told beside its field.
+
+use serde_json::{Value, json};
+
+use super::{page, send, sent};
+use crate::app::TestApp;
+
+#[tokio::test]
+async fn a_form_creates_a_task_of_any_kind() {
+    let app = TestApp::new();
+    let payload = "{\r\n  \"n\": 123456789012345678901234567890\r\n}";
+    let place = sent(
+        &app,
+        "/tasks/new",
+        &[
+            ("title", "  Label "),
+            ("kind", "shop.label"),
+            ("queue", "shipping"),
+            ("priority", "high"),
+            ("payload", payload),
+            ("delay_seconds", "60"),
+            ("max_attempts", "3"),
+            ("tags", "vip, express"),
+            ("description", "line 1\r\nline 2"),
+            ("metadata", "{\"team\": 7}"),
+            ("run_at", ""),
+            ("depends_on", ""),
+        ],
+    )
+    .await;
+    assert_eq!(place, "/tasks/1");
+    let task = app.task(&json!(1)).await;
+    let fields = [
+        "title",
+        "kind",
+        "queue",
+        "priority",
+        "max_attempts",
+        "tags",
+        "description",
+        "metadata",
+        "pending_reason",
+    ];
+    let got = fields.map(|field| task[field].clone());
+    let wanted = json!(["  Label ", "shop.label", "shipping", "high", 3, ["vip", "express"], "line 1\nline 2", {"team": 7}, "scheduled"]);
+    assert_eq!(Value::from(got.to_vec()), wanted);
+    let text = app.get("/tasks/1/payload").await.text;
+    assert_eq!(text, payload.replace("\r\n", "\n"));
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_told_and_what_was_typed_is_kept() {
+    let app = TestApp::new();
+    for (field, typed, told) in [
+        ("title", "", "must have at least 1 character"),
+        ("payload", "{\"a\": }", "is not JSON"),
+        ("payload", "1} , {", "is not JSON"),
+        ("kind", "a b", "must be"),
+        ("max_attempts", "many", "must be a number"),
+        ("max_attempts", "0", "must be 1 to 100"),
+        ("run_at", "tomorrow", "RFC 3339"),
+        ("depends_on", "7", "which does not exist"),
+        ("depends_on", "x", "must be ids"),
+        ("metadata", "[1]", "must be an object"),
+        ("deadline_at", "2020-01-01T00:00:00Z", "must be later"),
+    ] {
+        let mut fields = vec![("title", "kept title"), ("description", "kept text")];
+        fields.retain(|(name, _)| *name != field);
+        fields.push((field, typed));
+        let answer = send(&app, "/tasks/new", &fields).await;
+        assert_eq!(answer.status, 422, "{field}={typed}: {}", answer.text);
+        let text = &answer.text;
+        assert!(text.contains(&format!("id=\"fault-{field}\"")), "{field}={typed}: {text}");
+        assert!(text.contains(told), "{field}={typed}: {text}");
+        assert!(text.contains("kept text"), "{field}");
+    }
+    assert_eq!(app.get("/api/v1/tasks").await.ok(200), json!([]), "nothing was created");
+}
+
+#[tokio::test]
+async fn a_form_of_another_sort_is_refused() {
+    let app = TestApp::new();
+    let headers = [super::OWN, ("content-type", "text/plain")];
+    let answer = app.call("POST", "/tasks/new", &headers, "title=x").await;
+    assert_eq!(answer.status, 415);
+    let answer = app.call("POST", "/tasks/new", &[super::OWN, super::FORM], "title=%zz").await;
+    assert_eq!(answer.status, 400);
+    let huge = format!("title=x&payload={}", "1".repeat(4_000_000));
+    let answer = app.call("POST", "/tasks/new", &[super::OWN, super::FORM], huge).await;
+    assert_eq!(answer.status, 413);
+    assert_eq!(app.get("/api/v1/tasks").await.ok(200), json!([]));
+}
+
+#[tokio::test]
+async fn an_edit_writes_only_what_was_changed() {
+    let app = TestApp::new();
+    let written = "{ \"id\":  1970670598291982290,\n\"f\": 1.10 }";
+    let body = format!(
+        "{{\"title\": \"t\", \"kind\": \"job\", \"payload\": {written}, \"tags\": [\"a\"], \"timeout_seconds\": 9}}"
+    );
+    let id = app.json("POST", "/api/v1/tasks", body).await.ok(201)["id"].clone();
+    let at = format!("/tasks/{id}/edit");
+    let form = page(&app, &at).await;
+    assert!(form.contains("1970670598291982290"), "{form}");
+    let shown = written.replace('\n', "\r\n");
+    let place = sent(
+        &app,
+        &at,
+        &[
+            ("title", "new"),
+            ("payload", &shown),
+            ("tags", "a"),
+            ("timeout_seconds", ""),
+            ("max_attempts", "5"),
+            ("then", "save"),
+        ],
+    )
+    .await;
+    assert_eq!(place, format!("/tasks/{id}"));
+    let task = app.task(&id).await;
+    assert_eq!((&task["title"], &task["timeout_seconds"]), (&json!("new"), &Value::Null));
+    assert_eq!(app.get(&format!("/tasks/{id}/payload")).await.text, written);
+}
+
+#[tokio::test]
+async fn an_edit_of_what_somebody_else_changed_meanwhile_is_refused() {
+    let app = TestApp::new();
+    let id = app.titled("t").await["id"].clone();
+    app.put(&format!("/api/v1/tasks/{id}"), &json!({"title": "theirs"})).await.ok(200);
+    let answer =
+        send(&app, &format!("/tasks/{id}/edit"), &[("version", "1"), ("title", "mine")]).await;
+    assert_eq!(answer.status, 412);
+    assert_eq!(app.task(&id).await["title"], "theirs");
+}
+
+#[tokio::test]
+async fn edit_and_retry_runs_the_task_with_its_new_payload() {
+    let app = TestApp::new();
+    let running = app.running("t").await;
+    let id = &running["id"];
+    let body = json!({"lease_token": running["lease_token"], "error": "bad", "retryable": false});
+    app.post(&format!("/api/v1/tasks/{id}/fail"), &body).await.ok(200);
+    sent(
+        &app,
+        &format!("/tasks/{id}/edit"),
+        &[("payload", "{\"better\": true}"), ("then", "retry")],
+    )
+    .await;
+    let again = app.claim(1).await.remove(0);
+    assert_eq!((&again["id"], &again["payload"]), (id, &json!({"better": true})));
+    let answer =
+        send(&app, &format!("/tasks/{id}/edit"), &[("payload", "{"), ("then", "save")]).await;
+    assert_eq!(answer.status, 422);
+    assert!(
+        answer.text.contains("is not JSON") && answer.text.contains("{</textarea>"),
+        "{}",
+        answer.text
+    );
+}
+
+#[tokio::test]
+async fn settings_of_a_queue_are_saved_and_what_the_form_does_not_show_stays() {
+    let app = TestApp::new();
+    let retry = json!({"strategy": "fixed", "base_seconds": 3.0});
+    app.put(
+        "/api/v1/queues/mail",
+        &json!({"defaults": {"retry": retry}, "concurrency_key_limit": 2}),
+    )
+    .await
+    .ok(200);
+    let form = page(&app, "/queues/mail").await;
+    assert!(form.contains("name=\"concurrency_key_limit\" value=\"2\""), "{form}");
+    let fields = [
+        ("version", "1"),
+        ("concurrency_limit", "4"),
+        ("concurrency_key_limit", "2"),
+        ("rate_tasks", "10"),
+        ("rate_seconds", "60"),
+        ("starvation_guard", "0"),
+        ("priority", "high"),
+        ("completed_seconds", "3600"),
+    ];
+    assert_eq!(sent(&app, "/queues/mail", &fields).await, "/queues/mail?saved=1");
+    let queue = app.get("/api/v1/queues/mail").await.ok(200);
+    assert_eq!(queue["rate_limit"], json!({"tasks": 10, "per_seconds": 60}));
+    assert_eq!((&queue["concurrency_limit"], &queue["starvation_guard"]), (&json!(4), &json!(0)));
+    assert_eq!(
+        (&queue["defaults"]["retry"]["strategy"], &queue["defaults"]["priority"]),
+        (&json!("fixed"), &json!("high"))
+    );
+    assert_eq!(queue["retention"]["completed_seconds"], 3600);
+    let stale = send(&app, "/queues/mail", &fields).await;
+    assert_eq!(stale.status, 412, "it was changed since the form was shown");
+    for (field, typed) in [
+        ("concurrency_limit", "0"),
+        ("concurrency_limit", "many"),
+        ("rate_tasks", "7"),
+        ("max_attempts", "1000"),
+    ] {
+        let answer = send(&app, "/queues/mail", &[(field, typed)]).await;
+        assert_eq!(answer.status, 422, "{field}={typed}: {}", answer.text);
+        assert!(answer.text.contains(&format!("id=\"fault-{field}\"")), "{field}: {}", answer.text);
+        assert!(answer.text.contains(&format!("value=\"{typed}\"")), "{field}");
+    }
+    assert_eq!(app.get("/api/v1/queues/mail").await.ok(200), queue);
+}
