@@ -36,6 +36,9 @@ function tick() {
 
 const key = (node) => (node.nodeType === 1 ? node.id || node.dataset.key || "" : "");
 
+// What was done a moment ago stays until the page is left.
+const isFlash = (node) => node.nodeType === 1 && node.hasAttribute("data-flash");
+
 // What people opened, typed or chose stays theirs.
 const theirs = (node, name) =>
   (name === "open" && node.nodeName === "DETAILS") || (name === "hidden" && node.matches(".copy, #live"));
@@ -56,7 +59,8 @@ function takeOver(old, fresh) {
     if (!theirs(old, name) && old.getAttribute(name) !== value) old.setAttribute(name, value);
   }
   for (const { name } of [...old.attributes]) {
-    if (!theirs(old, name) && name !== "class" && !fresh.hasAttribute(name)) old.removeAttribute(name);
+    const lit = name === "class" && old.className === "fresh";
+    if (!theirs(old, name) && !lit && !fresh.hasAttribute(name)) old.removeAttribute(name);
   }
   children(old, fresh);
 }
@@ -67,10 +71,10 @@ function children(old, fresh) {
   const wanted = new Set([...fresh.childNodes].map(key).filter(Boolean));
   let at = old.firstChild;
   for (const child of [...fresh.childNodes]) {
-    while (at && key(at) && !wanted.has(key(at))) {
+    while (at && (isFlash(at) || (key(at) && !wanted.has(key(at))))) {
       const gone = at;
       at = at.nextSibling;
-      gone.remove();
+      if (!isFlash(gone)) gone.remove();
     }
     const same = key(child) && keyed.get(key(child));
     if (same) {
@@ -90,11 +94,16 @@ function children(old, fresh) {
   while (at) {
     const gone = at;
     at = at.nextSibling;
-    gone.remove();
+    if (!isFlash(gone)) gone.remove();
   }
 }
 
 // ---- Reading anew --------------------------------------------------------------------------------------------------
+
+// A page whose answer takes longer is asked for again later, in milliseconds.
+const PATIENCE = 30000;
+// What only time changes (a task comes due, a worker stays silent) is no event, so the page is read by time too.
+const BY_TIME = 15000;
 
 let reading = false;
 let again = false;
@@ -106,52 +115,62 @@ let leaving = 0;
 // A reload would win over a way to another page that has begun: what somebody just sent would lead nowhere.
 addEventListener("beforeunload", () => (leaving = Date.now()));
 addEventListener("pageshow", () => (leaving = 0));
-const leaves = () => Date.now() - leaving < 30000;
+const leaves = () => Date.now() - leaving < PATIENCE;
 
 // At most once a second, and slower where reading takes long: a page never keeps the server busy.
 function soon() {
-  if (timer || document.hidden) {
+  if (timer || reading || document.hidden) {
     again = true;
     return;
   }
   timer = setTimeout(read, Math.max(0, last + pause - Date.now()));
 }
 
+async function fetched() {
+  const signal = AbortSignal.timeout(PATIENCE);
+  try {
+    const answer = await fetch(location.href, { headers: { accept: "text/html" }, cache: "no-store", signal });
+    return { answer, text: await answer.text() };
+  } catch {
+    return {};
+  }
+}
+
 async function read() {
   timer = 0;
   if (leaves()) return;
-  if (reading) {
-    again = true;
-    return;
-  }
   reading = true;
   again = false;
   const begun = Date.now();
-  try {
-    const answer = await fetch(location.href, { headers: { accept: "text/html" }, cache: "no-store" });
-    if (leaves()) return;
-    if (answer.status === 401) return location.reload();
-    if (answer.ok) {
-      const page = new DOMParser().parseFromString(made.createHTML(await answer.text()), "text/html");
-      const inside = page.getElementById("main");
-      if (inside) {
-        skew = Date.now() - Date.parse(page.documentElement.dataset.now);
-        children(main, inside);
-        prepare();
-        tick();
-      }
-      say("live");
-    } else if (answer.status === 404) {
-      location.reload();
-    }
-  } catch {
+  const { answer, text } = await fetched();
+  reading = false;
+  last = Date.now();
+  pause = Math.max(1000, 10 * (last - begun));
+  if (leaves()) return;
+  if (!answer) {
     say("no connection");
-  } finally {
-    reading = false;
-    last = Date.now();
-    pause = Math.max(1000, 10 * (last - begun));
-    if (again) soon();
+  } else if (answer.status === 401 || answer.status === 404 || answer.redirected) {
+    // The session is over, or what the page shows is gone: the browser goes where that leads.
+    return location.reload();
+  } else if (!answer.ok) {
+    say("out of date");
+  } else {
+    show(new DOMParser().parseFromString(made.createHTML(text), "text/html"));
+    say("live");
   }
+  if (again) soon();
+}
+
+function show(page) {
+  const inside = page.getElementById("main");
+  if (!inside) return;
+  skew = Date.now() - Date.parse(page.documentElement.dataset.now);
+  const focus = document.activeElement;
+  children(main, inside);
+  // A row that moved to another place lost it.
+  if (focus && focus !== document.activeElement && focus.isConnected) focus.focus({ preventScroll: true });
+  prepare();
+  tick();
 }
 
 function say(word) {
@@ -160,28 +179,48 @@ function say(word) {
   if (light.textContent !== word) light.textContent = word;
 }
 
-function listen(query) {
-  const source = new EventSource(`/live${query ? `?${query}` : ""}`);
-  const types = "ready resync task.created task.started task.progress task.completed task.failed task.retried " +
-    "task.cancelled task.updated task.deleted queue.changed worker.changed";
-  let opened = false;
-  for (const type of types.split(" ")) {
-    source.addEventListener(type, () => {
-      // The first "ready" closes the gap between the page and the stream; later ones only go on.
-      if (type === "ready" && opened) return say("live");
-      opened = true;
-      soon();
-    });
-  }
+// ---- Listening -----------------------------------------------------------------------------------------------------
+
+let source = null;
+let failures = 0;
+let retry = 0;
+
+// A tab that nobody looks at holds no connection: browsers open six to a server, for all their tabs.
+function listen() {
+  clearTimeout(retry);
+  if (source || document.hidden) return;
+  const query = main.dataset.live;
+  source = new EventSource(`/live${query ? `?${query}` : ""}`);
+  source.addEventListener("ready", () => {
+    failures = 0;
+    // Closes the gap between the page, or the last stream, and this one.
+    soon();
+  });
+  source.addEventListener("changed", soon);
   source.onerror = () => {
-    if (source.readyState === EventSource.CLOSED) {
-      // Refused: perhaps the session is over. Reading the page tells.
-      soon();
-      setTimeout(() => listen(query), 5000);
+    // Perhaps the server is away: reading the page tells.
+    soon();
+    if (source && source.readyState === EventSource.CLOSED) {
+      // Refused: the session is over, which reading tells too, or it is tried later and later.
+      hush();
+      failures += 1;
+      retry = setTimeout(listen, Math.min(60000, 2000 * 2 ** failures) * (0.5 + Math.random()));
     }
   };
-  // What only time changes (a task comes due, a worker stays silent) is no event.
-  setInterval(soon, 15000);
+}
+
+function hush() {
+  if (source) source.close();
+  source = null;
+}
+
+function turn() {
+  if (document.hidden) {
+    hush();
+  } else {
+    listen();
+    soon();
+  }
 }
 
 // ---- Small comforts ------------------------------------------------------------------------------------------------
@@ -230,11 +269,25 @@ addEventListener("pageshow", () => {
   for (const field of document.querySelectorAll("form[method=get] [disabled]")) field.disabled = false;
 });
 
-document.addEventListener("visibilitychange", () => {
-  if (!document.hidden && again) soon();
-});
+document.addEventListener("animationend", (event) => event.target.classList.remove("fresh"));
+
+// What was done a moment ago is told once: it does not stand in the address that is kept or sent to others.
+function forget() {
+  const here = new URL(location.href);
+  const told = ["did", "changed", "skipped", "more", "saved", "released", "redriven"];
+  const before = here.href;
+  for (const name of told) here.searchParams.delete(name);
+  if (here.href !== before) history.replaceState(null, "", here);
+}
 
 prepare();
 tick();
+forget();
 setInterval(tick, 1000);
-if (main && main.dataset.live !== undefined) listen(main.dataset.live);
+if (main && main.dataset.live !== undefined) {
+  document.addEventListener("visibilitychange", turn);
+  addEventListener("pagehide", hush);
+  addEventListener("pageshow", (event) => event.persisted && turn());
+  setInterval(soon, BY_TIME);
+  listen();
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 use taskflow_core::limits::{FIND_MAX, MANY_COUNTED_MAX, MANY_SECONDS_MAX, MANY_STEP};
 use taskflow_core::many::Verdict;
 use taskflow_core::{Clock, TaskId, Timestamp};
-use taskflow_store::{Delete, Deleted, Edit, Edited, Filter, Found, Page, Store};
+use taskflow_store::{Counts, Delete, Deleted, Edit, Edited, Filter, Found, Page, Store};
 use tokio::time::Instant;
 
 use crate::actor::Actor;
@@ -38,22 +38,35 @@ impl Many {
         Self { store, clock, bus }
     }
 
+    /// Tasks of a filter per status, counted for at most `time` and up to `limits::MANY_COUNTED_MAX`, and
+    /// whether there are more.
+    pub async fn tally(
+        &self,
+        actor: Actor,
+        filter: Filter,
+        time: Duration,
+    ) -> Result<(Counts, bool), ServiceError> {
+        let mut walk = Walk { filter, before: None, now: self.clock.now() };
+        let until = Instant::now() + time;
+        let mut counts = Counts::default();
+        loop {
+            let (found, whole) = walk.page(&*self.store, actor).await?;
+            found.iter().for_each(|found| counts.0[found.status as usize] += 1);
+            if whole {
+                return Ok((counts, false));
+            }
+            if counts.0.iter().sum::<u64>() >= MANY_COUNTED_MAX || Instant::now() >= until {
+                return Ok((counts, true));
+            }
+        }
+    }
+
     /// How many tasks a filter takes, counted up to `limits::MANY_COUNTED_MAX`, and whether there are
     /// more.
     pub async fn count(&self, actor: Actor, filter: Filter) -> Result<(u64, bool), ServiceError> {
-        let mut walk = Walk { filter, before: None, now: self.clock.now() };
-        let until = Instant::now() + Duration::from_secs(MANY_SECONDS_MAX);
-        let mut counted = 0;
-        loop {
-            let (found, whole) = walk.page(&*self.store, actor).await?;
-            counted += found.len() as u64;
-            if whole {
-                return Ok((counted, false));
-            }
-            if counted >= MANY_COUNTED_MAX || Instant::now() >= until {
-                return Ok((counted, true));
-            }
-        }
+        let time = Duration::from_secs(MANY_SECONDS_MAX);
+        let (counts, more) = self.tally(actor, filter, time).await?;
+        Ok((counts.0.iter().sum(), more))
     }
 
     /// Does it to the tasks that the filter takes now, newest first, each once; those that change

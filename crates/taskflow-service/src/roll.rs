@@ -2,7 +2,7 @@
 //! has heard. It is memory and no truth: a call costs a look into a map, and what is lost with the
 //! process is noted again by each worker's next call.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
@@ -72,6 +72,9 @@ impl Default for Roll {
         }
     }
 }
+
+/// What is done with each worker's name, queues and kinds.
+type EachThere<'a> = &'a mut dyn FnMut(&str, Option<&[QueueName]>, &Kinds);
 
 impl Roll {
     /// Says how this process is called, once.
@@ -183,34 +186,43 @@ impl Roll {
         (queue, kind): (&QueueName, &Kind),
         now: Timestamp,
     ) -> Vec<String> {
-        let fits = |queues: Option<&[QueueName]>, kinds: &Kinds| kinds.take_from(queues, queue, kind);
-        self.names(tenant, known, &fits, now)
+        let mut takers = Vec::new();
+        self.each_there(tenant, known, now, &mut |name, queues, kinds| {
+            if kinds.take_from(queues, queue, kind) {
+                takers.push(name.to_owned());
+            }
+        });
+        takers
     }
 
-    /// Whether anybody who called lately takes tasks of `kind`, of any queue.
-    pub(crate) fn serves(
+    /// Which of these kinds nobody takes who called lately, of whatever queue.
+    pub(crate) fn unserved(
         &self,
         tenant: TenantId,
         known: &[Worker],
-        kind: &Kind,
+        kinds: Vec<Kind>,
         now: Timestamp,
-    ) -> bool {
-        !self.names(tenant, known, &|_, kinds| kinds.take(kind), now).is_empty()
+    ) -> Vec<Kind> {
+        // One look at everybody, however many kinds there are.
+        let (mut named, mut others) = (HashSet::new(), false);
+        self.each_there(tenant, known, now, &mut |_, _, kinds| match kinds {
+            Kinds::AllButBuiltIn => others = true,
+            Kinds::Named(kinds) => named.extend(kinds.iter().cloned()),
+        });
+        let served = |kind: &Kind| named.contains(kind) || (others && !kind.is_built_in());
+        kinds.into_iter().filter(|kind| !served(kind)).collect()
     }
 
-    /// Workers that called lately, here or as the store knows, and whose wish fits; drained ones left out.
-    fn names(
-        &self,
-        tenant: TenantId,
-        known: &[Worker],
-        fits: &dyn Fn(Option<&[QueueName]>, &Kinds) -> bool,
-        now: Timestamp,
-    ) -> Vec<String> {
+    /// Workers that called lately, here or as the store knows, by name, with their wishes; drained ones are
+    /// left out.
+    fn each_there(&self, tenant: TenantId, known: &[Worker], now: Timestamp, each: EachThere<'_>) {
         let there = |last: Timestamp| now.seconds_since(last) <= WORKER_THERE_SECONDS;
-        let mut takers: BTreeMap<&str, bool> = BTreeMap::new();
+        // Who drains, or takes nothing, is in it without a wish.
+        let mut wishes = BTreeMap::new();
         for worker in known.iter().filter(|worker| there(worker.last_seen)) {
-            let takes = worker.takes.as_ref().is_some_and(|takes| fits(takes.queues.as_deref(), &takes.kinds));
-            takers.insert(worker.name.as_str(), takes && !worker.drains());
+            let takes = worker.takes.as_ref().filter(|_| !worker.drains());
+            let wish = takes.map(|takes| (takes.queues.as_deref(), &takes.kinds));
+            wishes.insert(worker.name.as_str(), wish);
         }
         let all = self.seen.lock();
         let drains = self.drains.read();
@@ -219,9 +231,14 @@ impl Roll {
             let instance = seen.call.as_ref().and_then(|call| call.instance.as_ref());
             let told = drains.workers.get(&(tenant, name.clone()));
             let drains = told.is_some_and(|worker| worker.drained.covers(instance));
-            takers.insert(name.as_str(), fits(wish.queues.as_deref(), &wish.kinds) && !drains);
+            let wish = Some((wish.queues.as_deref(), &wish.kinds)).filter(|_| !drains);
+            wishes.insert(name.as_str(), wish);
         }
-        takers.into_iter().filter(|(_, takes)| *takes).map(|(name, _)| name.to_owned()).collect()
+        for (name, wish) in wishes {
+            if let Some((queues, kinds)) = wish {
+                each(name, queues, kinds);
+            }
+        }
     }
 
     /// Whether a caller is to drain.

@@ -122,8 +122,7 @@ impl Workers {
         let newest = Which::Newest(None, TAKERS_LOOKED_AT);
         let workers = self.store.workers(actor.tenant, newest).await?;
         let now = self.clock.now();
-        let served = |kind: &Kind| self.bus.roll.serves(actor.tenant, &workers, kind, now);
-        Ok(kinds.into_iter().filter(|kind| !served(kind)).collect())
+        Ok(self.bus.roll.unserved(actor.tenant, &workers, kinds, now))
     }
 
     async fn with_holdings(

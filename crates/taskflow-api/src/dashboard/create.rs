@@ -6,7 +6,6 @@ use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
-use http::StatusCode;
 use maud::{Markup, html};
 use taskflow_core::{Clock, Fault, Kind, Task, TaskId};
 use taskflow_service::queues::Queues;
@@ -120,13 +119,7 @@ async fn show(
     from: Option<TaskId>,
 ) -> Result<Response, Problem> {
     let known = Stats::from_ref(state).overview(Actor::DEFAULT, Narrow::default()).await?;
-    let kinds = known
-        .kinds
-        .iter()
-        .map(|(kind, _)| kind.as_str())
-        .filter(|kind| KINDS.iter().all(|(built_in, _)| built_in != kind));
-    let kinds: Vec<&str> = KINDS.iter().map(|(kind, _)| *kind).chain(kinds).collect();
-    let queues: Vec<&str> = known.queues.iter().map(|(queue, _)| queue.as_str()).collect();
+    let built_in = KINDS.map(|(kind, _)| kind);
     let inside = html! {
         h1 { "New task" }
         @if let Some(from) = from { p.quiet { "Like " (super::parts::task_link(from)) "." } }
@@ -138,16 +131,14 @@ async fn show(
                 a.button.plain href="/tasks" { "Leave it" }
             }
         }
-        (lists(&kinds, &queues))
+        (forms::known(&known, &built_in))
         (hints())
     };
     Ok(frame.page(Place::Create, "New task", &inside))
 }
 
 fn fields(values: &[(&'static str, String)], faults: &[Fault]) -> Markup {
-    let value = |name: &str| {
-        values.iter().find(|(known, _)| *known == name).map_or("", |(_, text)| text.as_str())
-    };
+    let value = |name: &str| forms::value(values, name);
     let further = FURTHER.iter().any(|(name, ..)| !value(name).is_empty())
         || !value("metadata").is_empty()
         || !value("description").is_empty();
@@ -157,7 +148,7 @@ fn fields(values: &[(&'static str, String)], faults: &[Fault]) -> Markup {
             (forms::listed("kind", "Kind", value("kind"), "kinds-known", "what sort of work; log when empty", faults))
             (forms::listed("queue", "Queue", value("queue"), "queues-known", "default when empty", faults))
             (forms::choice("priority", "Priority", value("priority"),
-                &[("", "as the queue says"), ("low", "low"), ("medium", "medium"), ("high", "high"), ("urgent", "urgent")]))
+                &[("", "as the queue says"), ("low", "low"), ("medium", "medium"), ("high", "high"), ("urgent", "urgent")], faults))
         }
         (forms::area("payload", ("Payload", value("payload"), "any JSON, 1 MiB at most"), true, faults))
         details.more open[further] {
@@ -168,13 +159,6 @@ fn fields(values: &[(&'static str, String)], faults: &[Fault]) -> Markup {
             }
             (forms::area("metadata", ("Metadata", value("metadata"), "a JSON object of labels"), true, faults))
         }
-    }
-}
-
-fn lists(kinds: &[&str], queues: &[&str]) -> Markup {
-    html! {
-        datalist id="kinds-known" { @for kind in kinds { option value=(kind) {} } }
-        datalist id="queues-known" { @for queue in queues { option value=(queue) {} } }
     }
 }
 
@@ -195,16 +179,19 @@ async fn create(
     frame: Frame,
     Sent(fields): Sent,
 ) -> Result<Response, Problem> {
-    let faults = match attempt(&state, &fields).await? {
+    let (status, faults) = match attempt(&state, &fields).await? {
         Ok(id) => return Ok(Redirect::to(&format!("/tasks/{id}")).into_response()),
-        Err(faults) => faults,
+        Err(error) => forms::again(error)?,
     };
     let page = show(&state, &frame, &texts(&fields), &faults, None).await?;
-    Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
+    Ok((status, page).into_response())
 }
 
 /// The new task, or what is wrong with it.
-async fn attempt(state: &ApiState, fields: &Fields) -> Result<Result<TaskId, Vec<Fault>>, Problem> {
+async fn attempt(
+    state: &ApiState,
+    fields: &Fields,
+) -> Result<Result<TaskId, ServiceError>, Problem> {
     let clock: Arc<dyn Clock> = FromRef::from_ref(state);
     let book = Queues::from_ref(state).book(Actor::DEFAULT).await?;
     let mut draft = Draft::of(fields, &SORTS);
@@ -214,11 +201,8 @@ async fn attempt(state: &ApiState, fields: &Fields) -> Result<Result<TaskId, Vec
     let new = draft.read::<CreateTask>().and_then(|task| task.check(clock.now(), &book));
     let new = match new {
         Ok(new) => new,
-        Err(faults) => return Ok(Err(faults)),
+        Err(faults) => return Ok(Err(ServiceError::Invalid(faults))),
     };
-    match Tasks::from_ref(state).create(Actor::DEFAULT, new).await {
-        Ok(created) => Ok(Ok(created.task.id)),
-        Err(ServiceError::Invalid(faults)) => Ok(Err(faults)),
-        Err(error) => Err(error.into()),
-    }
+    let created = Tasks::from_ref(state).create(Actor::DEFAULT, new).await;
+    Ok(created.map(|created| created.task.id))
 }

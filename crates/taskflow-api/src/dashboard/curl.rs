@@ -5,6 +5,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use taskflow_core::{Json, Task};
 
+use crate::v1::words::Retry;
+
 /// A payload beyond it is not for a command line, in bytes.
 const PAYLOAD_BYTES_MAX: usize = 16 * 1024;
 
@@ -19,6 +21,8 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<&'a RawValue>,
     max_attempts: u32,
+    retry: Retry,
+    lease_seconds: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     timeout_seconds: Option<u32>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
@@ -31,8 +35,20 @@ struct Body<'a> {
     concurrency_key: Option<&'a str>,
 }
 
-/// The command, against the server that is called `host`.
-pub(super) fn create(task: &Task, host: &str, key: bool) -> String {
+/// The first command on an empty database.
+pub(super) fn first(address: &str, key: bool) -> String {
+    command(address, key, r#"{"title": "My first task"}"#)
+}
+
+fn command(address: &str, key: bool, body: &str) -> String {
+    let key = if key { " \\\n  -H \"X-API-Key: $API_KEY\"" } else { "" };
+    format!(
+        "curl -X POST {address}/api/v1/tasks{key} \\\n  -H 'Content-Type: application/json' \\\n  -d '{body}'"
+    )
+}
+
+/// The command, against the server at `address`.
+pub(super) fn create(task: &Task, address: &str, key: bool) -> String {
     let raw = |json: &'_ Json| -> Option<Box<RawValue>> {
         RawValue::from_string(json.as_str().to_owned()).ok()
     };
@@ -46,6 +62,8 @@ pub(super) fn create(task: &Task, host: &str, key: bool) -> String {
         priority: task.priority.as_str(),
         payload: payload.as_deref(),
         max_attempts: task.terms.max_attempts,
+        retry: task.terms.retry.into(),
+        lease_seconds: task.terms.lease_seconds,
         timeout_seconds: task.terms.timeout_seconds,
         tags: &task.tags,
         metadata: metadata.as_deref(),
@@ -53,14 +71,11 @@ pub(super) fn create(task: &Task, host: &str, key: bool) -> String {
         concurrency_key: task.concurrency_key.as_deref(),
     };
     let body = serde_json::to_string(&body).unwrap_or_default().replace('\'', r"'\''");
-    let key = if key { " \\\n  -H \"X-API-Key: $API_KEY\"" } else { "" };
     let left_out = match task.payload.is_some() && small.is_none() {
         true => "# the payload is too long for a command line: read it with the link above\n",
         false => "",
     };
-    format!(
-        "{left_out}curl -X POST http://{host}/api/v1/tasks{key} \\\n  -H 'Content-Type: application/json' \\\n  -d '{body}'"
-    )
+    format!("{left_out}{}", command(address, key, &body))
 }
 
 #[cfg(test)]

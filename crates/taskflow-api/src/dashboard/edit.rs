@@ -49,6 +49,7 @@ fn of(task: &Task) -> Vec<(&'static str, String)> {
         ("timeout_seconds", terms.timeout_seconds.map(|n| n.to_string()).unwrap_or_default()),
         ("run_at", task.state.run_at.to_string()),
         ("tags", task.tags.join(", ")),
+        ("version", task.state.version.to_string()),
     ]
 }
 
@@ -76,7 +77,7 @@ fn show(
         p.crumbs { a href="/tasks" { "Tasks" } " / " (parts::task_link(task.id)) }
         h1 { @if ended { "Edit and retry" } @else { "Edit" } }
         form.card.create method="post" action={ "/tasks/" (task.id) "/edit" } {
-            input type="hidden" name="version" value=(task.state.version);
+            input type="hidden" name="version" value=(forms::value(values, "version"));
             (forms::other(faults, |place| NAMES.contains(&place)))
             (fields(task, values, faults))
             p.row {
@@ -94,15 +95,13 @@ fn show(
 }
 
 fn fields(task: &Task, values: &[(&'static str, String)], faults: &[Fault]) -> Markup {
-    let value = |name: &str| {
-        values.iter().find(|(known, _)| *known == name).map_or("", |(_, text)| text.as_str())
-    };
+    let value = |name: &str| forms::value(values, name);
     let priorities = Priority::ALL.map(|priority| (priority.as_str(), priority.as_str()));
     let pending = task.state.status == taskflow_core::Status::Pending;
     html! {
         (forms::needed("title", "Title", value("title"), "", faults))
         div.fields {
-            (forms::choice("priority", "Priority", value("priority"), &priorities))
+            (forms::choice("priority", "Priority", value("priority"), &priorities, faults))
             (forms::number("max_attempts", "Attempts", value("max_attempts"), "", faults))
             (forms::number("timeout_seconds", "Time limit of an attempt", value("timeout_seconds"), "in seconds; empty for none", faults))
             @if pending { (forms::line("run_at", "Not before", value("run_at"), "", faults)) }
@@ -113,6 +112,14 @@ fn fields(task: &Task, values: &[(&'static str, String)], faults: &[Fault]) -> M
     }
 }
 
+/// A text as a browser gives it back: fields of one line lose line ends, others have one sort of them.
+fn as_typed(name: &str, text: &str) -> String {
+    match name {
+        "payload" | "description" => text.replace("\r\n", "\n").replace('\r', "\n"),
+        _ => text.replace(['\r', '\n'], ""),
+    }
+}
+
 /// What differs from the task, as the API takes it.
 fn patch(
     task: &Task,
@@ -120,13 +127,11 @@ fn patch(
     now: taskflow_core::Timestamp,
 ) -> Result<TaskPatch, Vec<Fault>> {
     let before = of(task);
-    let old = |name: &str| {
-        let known = before.iter().find(|(known, _)| *known == name);
-        known.map(|(_, text)| text.replace("\r\n", "\n")).unwrap_or_default()
-    };
+    let old = |name: &str| as_typed(name, forms::value(&before, name));
     let mut draft = Draft::default();
     for name in NAMES {
-        let Some(new) = fields.text(name).filter(|new| *new != old(name)) else { continue };
+        let new = fields.text(name).map(|new| as_typed(name, &new));
+        let Some(new) = new.filter(|new| *new != old(name)) else { continue };
         let sort = match name {
             "payload" => Sort::Json,
             "max_attempts" | "timeout_seconds" => Sort::Number,
@@ -153,18 +158,26 @@ async fn save(
     let tasks: Tasks = FromRef::from_ref(&state);
     let clock: Arc<dyn Clock> = FromRef::from_ref(&state);
     let task = tasks.get(Actor::DEFAULT, id).await?;
-    let version = fields.word("version").and_then(|text| text.parse().ok());
-    let faults = match patch(&task, &fields, clock.now()) {
-        Ok(patch) => match tasks.edit(Actor::DEFAULT, id, version, patch).await {
-            Ok(_) => return Ok(back(id)),
-            Err(ServiceError::Invalid(faults)) => faults,
-            Err(error) => return Err(error.into()),
-        },
-        Err(faults) => faults,
+    let mut given: Vec<_> =
+        of(&task).into_iter().map(|(name, old)| (name, fields.text(name).unwrap_or(old))).collect();
+    let done = match patch(&task, &fields, clock.now()) {
+        Ok(patch) => {
+            let version = fields.word("version").and_then(|text| text.parse().ok());
+            tasks.edit(Actor::DEFAULT, id, version, patch).await
+        }
+        Err(faults) => Err(ServiceError::Invalid(faults)),
     };
-    let given = of(&task).into_iter().map(|(name, old)| (name, fields.text(name).unwrap_or(old)));
-    let page = show(&frame, &task, &given.collect::<Vec<_>>(), &faults);
-    Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
+    let (status, faults) = match done {
+        Ok(_) => return Ok(back(id)),
+        Err(ServiceError::Stale { version, .. }) => {
+            // Who saves once more knows.
+            given.retain(|(name, _)| *name != "version");
+            given.push(("version", version.to_string()));
+            (StatusCode::PRECONDITION_FAILED, vec![forms::stale()])
+        }
+        Err(error) => forms::again(error)?,
+    };
+    Ok((status, show(&frame, &task, &given, &faults)).into_response())
 }
 
 fn back(id: TaskId) -> Response {

@@ -15,6 +15,10 @@ use super::parts;
 use crate::problem::Problem;
 use crate::state::ApiState;
 
+/// So many of the newest failed tasks are grouped: the page is read anew while tasks fail. A redrive looks
+/// further back.
+const LOOKED: u32 = 1000;
+
 /// The routes.
 pub(super) fn router() -> Router<ApiState> {
     Router::new().route("/failed", get(page)).route("/failed/redrive", get(preview).post(redrive))
@@ -53,7 +57,7 @@ fn row(group: &Group, now: Timestamp, acts: bool) -> Markup {
     let kind = group.kind.as_str();
     let names: Vec<&str> = group.queues.iter().map(taskflow_core::QueueName::as_str).collect();
     html! {
-        tr data-key={ "group-" (kind) "-" (group.error) } {
+        tr data-key={ "group " (kind) " " (group.error) } {
             td.num { (parts::number(group.count)) }
             td { (kind) }
             th.title scope="row" {
@@ -80,12 +84,12 @@ async fn page(
     frame: Frame,
     Asked(fields): Asked,
 ) -> Result<Response, Problem> {
-    let found = failures.groups(Actor::DEFAULT).await?;
+    let found = failures.recent(Actor::DEFAULT, LOOKED).await?;
     let number = |name| fields.word(name).and_then(|n| n.parse::<u64>().ok());
     let inside = html! {
         h1 { "Failed" }
         @if let Some(n) = number("redriven") {
-            p.notice.good role="status" {
+            p.notice.good role="status" data-flash {
                 (parts::tasks(n)) (if n == 1 { " runs" } else { " run" }) " once more."
                 @if fields.ticked("more") { " Time ran out before all were through: do it once more." }
             }
@@ -95,7 +99,7 @@ async fn page(
             @else {
                 p.quiet {
                     "By kind and error, digits aside."
-                    @if found.more { " Only the newest " (parts::number(u64::from(found.looked))) " failed tasks are looked at." }
+                    @if found.more { " Only the newest " (parts::number(u64::from(found.looked))) " failed tasks are looked at here; a redrive looks at ten times as many." }
                     " " a href="/tasks?status=failed" { "All failed tasks" }
                 }
                 (table(&found.groups, frame.now, true))

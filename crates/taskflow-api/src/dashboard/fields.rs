@@ -12,6 +12,10 @@ use crate::problem::{Problem, of_status};
 
 /// The largest form: a payload, every byte of it percent-encoded.
 const FORM_BYTES_MAX: usize = 3 * BODY_BYTES_MAX;
+/// The largest form that is read of somebody who is not signed in, in bytes.
+const SMALL_BYTES_MAX: usize = 8 * 1024;
+/// No form has so many fields: what is sent with more is none of ours.
+const FIELDS_MAX: usize = 100;
 
 /// Fields in the order in which they were given.
 #[derive(Debug, Clone, Default)]
@@ -77,15 +81,33 @@ impl<S: Send + Sync> FromRequest<S> for Sent {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let empty = http_body::Body::is_end_stream(request.body());
-        if !empty && !is_form(request.headers()) {
-            return Err(of_status(http::StatusCode::UNSUPPORTED_MEDIA_TYPE));
-        }
-        let bytes = receive(request, FORM_BYTES_MAX).await?;
-        let text = std::str::from_utf8(&bytes)
-            .map_err(|_| Problem::new("bad-request", "the form is not UTF-8"))?;
-        decode(text).map(Fields).map(Self)
+        read(request, FORM_BYTES_MAX).await.map(Self)
     }
+}
+
+/// The fields of a small form.
+pub(super) struct SentSmall(pub(super) Fields);
+
+impl<S: Send + Sync> FromRequest<S> for SentSmall {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        read(request, SMALL_BYTES_MAX).await.map(Self)
+    }
+}
+
+async fn read(request: Request, bytes_max: usize) -> Result<Fields, Problem> {
+    let empty = http_body::Body::is_end_stream(request.body());
+    if !empty && !is_form(request.headers()) {
+        return Err(of_status(http::StatusCode::UNSUPPORTED_MEDIA_TYPE));
+    }
+    let bytes = receive(request, bytes_max).await?;
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|_| Problem::new("bad-request", "the form is not UTF-8"))?;
+    if text.bytes().filter(|byte| *byte == b'&').count() >= FIELDS_MAX {
+        return Err(Problem::new("bad-request", "the form has more than 100 fields"));
+    }
+    decode(text).map(Fields)
 }
 
 fn is_form(headers: &HeaderMap) -> bool {

@@ -1,9 +1,13 @@
 //! The fields that forms are made of, each with its fault beside it.
 
+use http::StatusCode;
 use maud::{Markup, html};
 use taskflow_core::Fault;
+use taskflow_service::ServiceError;
+use taskflow_service::words::Overview;
 
 use super::parts;
+use crate::problem::Problem;
 
 /// The faults of a field.
 fn of<'a>(name: &str, faults: &'a [Fault]) -> Vec<&'a Fault> {
@@ -96,13 +100,21 @@ pub(super) fn area(
 }
 
 /// One of several words; each with what is shown for it.
-pub(super) fn choice(name: &str, words: &str, value: &str, all: &[(&str, &str)]) -> Markup {
+pub(super) fn choice(
+    name: &str,
+    words: &str,
+    value: &str,
+    all: &[(&str, &str)],
+    faults: &[Fault],
+) -> Markup {
+    let wrong = of(name, faults);
     html! {
         div.field {
             label for={ "field-" (name) } { (words) }
             select id={ "field-" (name) } name=(name) {
                 @for (word, shown) in all { option value=(word) selected[*word == value] { (shown) } }
             }
+            (said(name, &wrong))
         }
     }
 }
@@ -111,7 +123,7 @@ pub(super) fn choice(name: &str, words: &str, value: &str, all: &[(&str, &str)])
 pub(super) fn other(faults: &[Fault], is_field: impl Fn(&str) -> bool) -> Markup {
     let rest = |fault: &&Fault| {
         let place = parts::place(&fault.pointer);
-        !is_field(place.split('/').next().unwrap_or(place))
+        place.is_empty() || !is_field(place.split('/').next().unwrap_or(place))
     };
     parts::faults(&faults.iter().filter(rest).collect::<Vec<_>>())
 }
@@ -135,5 +147,52 @@ pub(super) fn listed(
             (hint_of(name, hint))
             (said(name, &wrong))
         }
+    }
+}
+
+/// So many names are suggested in the fields of queue and kind.
+const SUGGESTED: usize = 100;
+
+/// The names of queues and kinds that are suggested: `kinds` first, then what there is.
+pub(super) fn known(overview: &Overview, kinds: &[&str]) -> Markup {
+    let others = overview.kinds.iter().map(|(kind, _)| kind.as_str());
+    let others = others.filter(|kind| !kinds.contains(kind));
+    html! {
+        datalist id="kinds-known" {
+            @for kind in kinds.iter().copied().chain(others).take(SUGGESTED) { option value=(kind) {} }
+        }
+        datalist id="queues-known" {
+            @for (queue, _) in overview.queues.iter().take(SUGGESTED) { option value=(queue.as_str()) {} }
+        }
+    }
+}
+
+/// The text of a field among those of a form.
+pub(super) fn value<'a>(values: &'a [(&'static str, String)], name: &str) -> &'a str {
+    values.iter().find(|(known, _)| *known == name).map_or("", |(_, text)| text.as_str())
+}
+
+/// Said of a form of what somebody else changed since it was shown.
+pub(super) fn stale() -> Fault {
+    let message = "Somebody changed it since you opened this form, and nothing was saved. Save once more to \
+                   write what stands here over theirs.";
+    Fault::new("", "stale-version", message)
+}
+
+/// With which status and faults a form is shown again after an act that was not done. What was typed into it
+/// is not lost to a database that is away for a moment.
+///
+/// # Errors
+///
+/// Everything that filling in the form again cannot mend.
+pub(super) fn again(error: ServiceError) -> Result<(StatusCode, Vec<Fault>), Problem> {
+    match error {
+        ServiceError::Invalid(faults) => Ok((StatusCode::UNPROCESSABLE_ENTITY, faults)),
+        ServiceError::Busy | ServiceError::Unavailable | ServiceError::StorageFull => {
+            let message = format!("Nothing was saved: {error}. Try again in a moment.");
+            let fault = Fault::new("", error.code(), message);
+            Ok((Problem::from(error).status(), vec![fault]))
+        }
+        error => Err(error.into()),
     }
 }

@@ -8,8 +8,13 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::parts as words;
+
 /// So many values are shown; a page with more is slow to draw.
 const VALUES_MAX: usize = 1000;
+
+/// Longer texts are not taken apart for a page, in bytes.
+const BYTES_MAX: usize = 256 * 1024;
 
 /// So much of one text is shown, in characters.
 const TEXT_CHARS_MAX: usize = 2000;
@@ -55,7 +60,10 @@ impl<'de> Deserialize<'de> for Layer<'de> {
 
 /// The tree of a JSON text; `path` names its places for who keeps them open.
 pub(super) fn tree(text: &str, path: &str) -> Markup {
-    let mut left = VALUES_MAX;
+    if text.len() > BYTES_MAX {
+        return html! { p.quiet { "Too long to be shown here: " (words::number(text.len() as u64)) " bytes." } };
+    }
+    let mut left = VALUES_MAX + 1;
     let inside = value(text, path, &mut left);
     html! {
         div.json { (inside) }
@@ -101,16 +109,20 @@ fn parts(layer: &Layer<'_>, path: &str, left: &mut usize) -> Markup {
         return html! { span.v.null { (open) (close) } };
     }
     let mut rows = Vec::new();
-    let mut row = |name: String, text: &RawValue, left: &mut usize| {
-        if *left > 0 {
+    let mut row = |name: &dyn Fn() -> String, text: &RawValue, left: &mut usize| {
+        if *left > 1 {
             let at = format!("{path}.{}", rows.len());
-            rows.push((name, value(text.get(), &at, left)));
+            rows.push((name(), value(text.get(), &at, left)));
+        } else {
+            *left = 0;
         }
     };
     match layer {
-        Layer::Object(parts) => parts.iter().for_each(|(name, text)| row(name.clone(), text, left)),
+        Layer::Object(parts) => {
+            parts.iter().for_each(|(name, text)| row(&|| name.clone(), text, left));
+        }
         Layer::List(parts) => {
-            parts.iter().enumerate().for_each(|(i, text)| row(i.to_string(), text, left));
+            parts.iter().enumerate().for_each(|(i, text)| row(&|| i.to_string(), text, left));
         }
     }
     let unit = if open == "{" { "field" } else { "item" };

@@ -1,5 +1,7 @@
 //! One decision about all tasks of a filter: first how many it would change, then, when somebody says so, the act.
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -18,6 +20,9 @@ use super::{parts, tasks};
 use crate::problem::Problem;
 use crate::state::ApiState;
 use crate::v1::filter::FilterWords;
+
+/// For so long tasks are counted where no count is kept: somebody waits for the page.
+const COUNTING: Duration = Duration::from_millis(500);
 
 /// The route.
 pub(super) fn router() -> Router<ApiState> {
@@ -70,29 +75,20 @@ async fn kept(state: &ApiState, filter: &Filter) -> Result<Option<Counts>, Probl
     Ok(Some(Stats::from_ref(state).overview(Actor::DEFAULT, narrow).await?.total))
 }
 
-/// How many tasks of the filter it can be done to, by status.
-async fn fitting(state: &ApiState, wish: &Wish) -> Result<Vec<(Status, u64, bool)>, Problem> {
-    let many: Many = FromRef::from_ref(state);
-    let wanted = |status: &Status| {
-        wish.verdict.fits(*status)
-            && wish.filter.status.is_none_or(|only| only == *status)
-            && (wish.filter.reason.is_none() || *status == Status::Pending)
-    };
-    let kept = kept(state, &wish.filter).await?;
-    let mut counted = Vec::new();
-    for status in Status::ALL.into_iter().filter(wanted) {
-        let (n, more) = match &kept {
-            Some(counts) => (counts.of(status), false),
-            None => {
-                let filter = Filter { status: Some(status), ..wish.filter.clone() };
-                many.count(Actor::DEFAULT, filter).await?
-            }
-        };
-        if n > 0 {
-            counted.push((status, n, more));
+/// How many tasks of the filter it can be done to, by status, and whether more were not counted.
+async fn fitting(state: &ApiState, wish: &Wish) -> Result<(Vec<(Status, u64)>, bool), Problem> {
+    let (counts, more) = match kept(state, &wish.filter).await? {
+        Some(counts) => (counts, false),
+        None => {
+            let many: Many = FromRef::from_ref(state);
+            many.tally(Actor::DEFAULT, wish.filter.clone(), COUNTING).await?
         }
-    }
-    Ok(counted)
+    };
+    let fits = |status: &Status| {
+        wish.verdict.fits(*status) && wish.filter.status.is_none_or(|only| only == *status)
+    };
+    let counted = Status::ALL.into_iter().filter(fits).map(|status| (status, counts.of(status)));
+    Ok((counted.filter(|(_, n)| *n > 0).collect(), more))
 }
 
 async fn preview(
@@ -101,22 +97,21 @@ async fn preview(
     Asked(fields): Asked,
 ) -> Result<Response, Problem> {
     let wish = wish(&fields)?;
-    let counted = fitting(&state, &wish).await?;
-    let total: u64 = counted.iter().map(|(_, n, _)| n).sum();
-    let more = counted.iter().any(|(_, _, more)| *more);
+    let (counted, more) = fitting(&state, &wish).await?;
+    let total: u64 = counted.iter().map(|(_, n)| n).sum();
     let list = format!("/tasks?{}", wish.asked);
     let inside = html! {
         section.card.narrow {
             h1 { (title(wish.verdict)) }
             (which(&wish))
-            @if total == 0 {
+            @if total == 0 && !more {
                 p { "There is no task of this filter to which that can be done." }
                 p.row { a.button href=(list) { "Back" } }
             } @else {
                 p.big { @if more { "More than " } (parts::tasks(total)) }
                 ul.counts {
-                    @for (status, n, more) in &counted {
-                        li { (parts::chip(*status, None)) " " @if *more { "more than " } (parts::number(*n)) }
+                    @for (status, n) in &counted {
+                        li { (parts::chip(*status, None)) " " (parts::number(*n)) }
                     }
                 }
                 (consequences(wish.verdict))

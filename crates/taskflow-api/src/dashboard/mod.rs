@@ -20,6 +20,7 @@ mod many;
 mod overview;
 mod page;
 mod parts;
+mod places;
 mod queues;
 mod settings;
 mod sign;

@@ -17,7 +17,7 @@ use taskflow_service::workers::{Present, Workers};
 use super::fields::{Asked, query};
 use super::page::{Frame, Place};
 use super::queues::{Line, lines};
-use super::{charts, failed, parts, queues, workers};
+use super::{charts, curl, failed, parts, places, queues, workers};
 use crate::problem::Problem;
 use crate::state::ApiState;
 
@@ -57,10 +57,12 @@ async fn page(
     let lines = lines(&state, fullest, now).await?;
     let team = Workers::from_ref(&state).list(actor, None, WORKERS_SHOWN).await?;
     let failures = Failures::from_ref(&state).recent(actor, FAILURES_LOOKED).await?;
+    let key = frame.options.key.is_some();
+    let first = curl::first(&places::server(&headers, key), key);
     let inside = html! {
         h1.unseen { "Overview" }
         div id="warnings" { (warnings) }
-        @if overview.total.0.iter().all(|n| *n == 0) { (first_steps(&headers)) }
+        @if overview.total.0.iter().all(|n| *n == 0) { (first_steps(&first)) }
         (totals(&overview.total))
         div.row.spread {
             h2 { "What happened" }
@@ -91,29 +93,18 @@ fn totals(counts: &Counts) -> Markup {
 }
 
 /// What to do on an empty database.
-fn first_steps(headers: &HeaderMap) -> Markup {
-    let here = here(headers);
-    let curl = format!(
-        "curl -X POST http://{here}/api/v1/tasks \\\n  -H 'Content-Type: application/json' -d '{{\"title\": \"My first task\"}}'"
-    );
+fn first_steps(command: &str) -> Markup {
     html! {
         section.card {
             h2 { "Create your first task" }
             p { "Nothing is here yet. Send this, and watch the task run on this page:" }
-            (parts::command("first", &curl))
+            (parts::command("first", command))
             p.row {
                 a.button.primary href="/tasks/new" { "Or use the form" }
                 span.quiet { "For a livelier picture run " code { "taskflow seed" } "." }
             }
         }
     }
-}
-
-/// The host by which this page was asked for, as far as it may stand in a command.
-pub(super) fn here(headers: &HeaderMap) -> &str {
-    let host = headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '-' | '[' | ']');
-    host.filter(|host| host.len() <= 255 && host.chars().all(plain)).unwrap_or("127.0.0.1:8000")
 }
 
 /// The queues with the most to do.

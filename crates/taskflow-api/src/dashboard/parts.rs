@@ -2,6 +2,8 @@
 //! stands where nothing is. No colour stands alone, and no part knows a page.
 
 use maud::{Markup, html};
+use taskflow_core::failures::{cut, first_line};
+use taskflow_core::limits::ERROR_EXAMPLE_CHARS_MAX;
 use taskflow_core::task::Progress;
 use taskflow_core::{Fault, PendingReason, Priority, Status, TaskId, Timestamp};
 
@@ -116,6 +118,7 @@ pub(super) fn rough(seconds: f64) -> String {
 /// A length of time as exactly as somebody wants to read it.
 pub(super) fn length(seconds: f64) -> String {
     match seconds {
+        0.0 => "0 s".to_owned(),
         s if s < 0.001 => format!("{:.0} µs", s * 1e6),
         s if s < 1.0 => format!("{:.0} ms", s * 1e3),
         s if s < 60.0 && (s - s.round()).abs() < 0.05 => format!("{s:.0} s"),
@@ -151,7 +154,7 @@ pub(super) fn progress(progress: &Progress) -> Markup {
     let percent = progress.percent;
     html! {
         span.progress {
-            progress max="100" value=(percent) aria-label="progress" {}
+            progress max="100" value=(percent) aria-label={ "Progress: " (format!("{percent:.0}")) " %" } {}
             span.num { (format!("{percent:.0}")) " %" }
             @if let Some(message) = &progress.message { span.quiet { (message) } }
         }
@@ -185,7 +188,7 @@ pub(super) fn figure(name: &str, value: &Markup) -> Markup {
 pub(super) fn command(id: &str, text: &str) -> Markup {
     html! {
         div.command {
-            pre id=(id) tabindex="0" aria-label="command" { code { (text) } }
+            pre id=(id) tabindex="0" role="region" aria-label="Command" { code { (text) } }
             button.copy type="button" data-copy=(id) hidden { "Copy" }
         }
     }
@@ -194,10 +197,42 @@ pub(super) fn command(id: &str, text: &str) -> Markup {
 /// A button that does one thing.
 pub(super) fn button(action: &str, word: &str, tone: &str) -> Markup {
     html! {
-        form.act method="post" action=(action) {
+        // Its key: when the page comes to offer another act in this place, it is another button, and a click
+        // that was meant for the first does not do the second.
+        form.act method="post" action=(action) data-key=(action) {
             button class=(tone) type="submit" { (word) }
         }
     }
+}
+
+/// A button for what is done only to the version that is shown.
+pub(super) fn versioned(action: &str, word: &str, version: u64) -> Markup {
+    html! {
+        form.act method="post" action=(action) data-key=(action) {
+            input type="hidden" name="version" value=(version);
+            button.primary type="submit" { (word) }
+        }
+    }
+}
+
+/// An address and what its link says.
+type Link = (String, &'static str);
+
+/// Ways to the first page and to the next one; nothing where there is one page.
+pub(super) fn pages(first: Option<Link>, next: Option<Link>) -> Markup {
+    html! {
+        @if first.is_some() || next.is_some() {
+            nav.pages aria-label="Pages" {
+                @if let Some((at, word)) = first { a.button href=(at) { (word) } }
+                @if let Some((at, word)) = next { a.button href=(at) rel="next" { (word) } }
+            }
+        }
+    }
+}
+
+/// As much of an error as stands in a row.
+pub(super) fn said(error: &str) -> &str {
+    cut(first_line(error).unwrap_or_default(), ERROR_EXAMPLE_CHARS_MAX)
 }
 
 /// Every fault that no field shows.

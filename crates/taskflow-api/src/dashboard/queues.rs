@@ -2,20 +2,21 @@
 
 use axum::Router;
 use axum::extract::{FromRef, State};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
+use futures_util::future::try_join_all;
 use maud::{Markup, html};
 use taskflow_core::queue::{Pause, RateLimit};
 use taskflow_core::series::Counter;
 use taskflow_core::{QueueName, QueuePatch, Status, Timestamp};
-use taskflow_service::Actor;
 use taskflow_service::queues::Queues;
 use taskflow_service::stats::Stats;
 use taskflow_service::words::{Counts, QueueView};
+use taskflow_service::{Actor, ServiceError};
 
 use super::fields::{Asked, Sent, encoded, query};
 use super::page::{Frame, Place};
-use super::{charts, parts, settings};
+use super::{charts, parts, places, settings};
 use crate::extract::QueuePath;
 use crate::problem::Problem;
 use crate::state::ApiState;
@@ -50,15 +51,14 @@ pub(super) async fn lines(
     now: Timestamp,
 ) -> Result<Vec<Line>, Problem> {
     let service: Queues = FromRef::from_ref(state);
-    let mut views = Vec::with_capacity(queues.len());
-    for (name, _) in queues {
-        match service.get(Actor::DEFAULT, name).await {
-            Ok(view) => views.push(view),
-            // Its last task went meanwhile.
-            Err(taskflow_service::ServiceError::NoQueue(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
+    let read = async |name| match service.get(Actor::DEFAULT, name).await {
+        Ok(view) => Ok(Some(view)),
+        // Its last task went meanwhile.
+        Err(ServiceError::NoQueue(_)) => Ok(None),
+        Err(error) => Err(Problem::from(error)),
+    };
+    let views = try_join_all(queues.into_iter().map(|(name, _)| read(name))).await?;
+    let views = views.into_iter().flatten().collect();
     with_rates(state, views, now).await
 }
 
@@ -70,17 +70,19 @@ async fn with_rates(
     let stats: Stats = FromRef::from_ref(state);
     let names = views.iter().map(|view| view.queue.name.clone()).collect();
     let oldest = stats.oldest(Actor::DEFAULT, names).await?;
-    let mut lines = Vec::with_capacity(views.len());
-    for (view, oldest) in views.into_iter().zip(oldest) {
-        let name = view.queue.name.clone();
-        let series = stats.series(Actor::DEFAULT, Some(name), RATE_MINUTES + 1).await?;
-        let done: u64 = series.iter().map(|(_, tally)| tally.of(Counter::Completed)).sum();
-        // The present minute is as long as it is.
-        let begun = series.first().map_or(0.0, |(minute, _)| now.seconds_since(minute.start()));
-        let rate = done as f64 / (begun / 60.0).max(1.0);
-        lines.push(Line { view, oldest, rate });
-    }
-    Ok(lines)
+    let rates = views.iter().map(|view| rate(&stats, view.queue.name.clone(), now));
+    let rates = try_join_all(rates).await?;
+    let lines = views.into_iter().zip(oldest).zip(rates);
+    Ok(lines.map(|((view, oldest), rate)| Line { view, oldest, rate }).collect())
+}
+
+/// Tasks of a queue that completed in a minute, lately.
+async fn rate(stats: &Stats, name: QueueName, now: Timestamp) -> Result<f64, Problem> {
+    let series = stats.series(Actor::DEFAULT, Some(name), RATE_MINUTES + 1).await?;
+    let done: u64 = series.iter().map(|(_, tally)| tally.of(Counter::Completed)).sum();
+    // The present minute is as long as it is.
+    let begun = series.first().map_or(0.0, |(minute, _)| now.seconds_since(minute.start()));
+    Ok(done as f64 / (begun / 60.0).max(1.0))
 }
 
 /// A table of queues; with buttons where they are the page's own business.
@@ -114,7 +116,7 @@ fn row(line: &Line, now: Timestamp, acts: bool) -> Markup {
     html! {
         tr data-key={ "queue-" (name) } {
             th.title scope="row" {
-                a href=(path(name)) { (name) }
+                a href=(places::queue(name)) { (name) }
                 @if let Some(pause) = &queue.pause { " " (paused(pause, now)) }
             }
             td.num { (of(Status::Pending)) }
@@ -125,8 +127,8 @@ fn row(line: &Line, now: Timestamp, acts: bool) -> Markup {
             td { (limits(queue)) }
             @if acts {
                 td.acts {
-                    @if queue.pause.is_some() { (parts::button(&format!("{}/resume", path(name)), "Resume", "")) }
-                    @else { (parts::button(&format!("{}/pause", path(name)), "Pause", "")) }
+                    @if queue.pause.is_some() { (parts::button(&format!("{}/resume", places::queue(name)), "Resume", "")) }
+                    @else { (parts::button(&format!("{}/pause", places::queue(name)), "Pause", "")) }
                 }
             }
         }
@@ -161,11 +163,6 @@ fn limits(queue: &taskflow_core::Queue) -> Markup {
     html! { @if words.is_empty() { (parts::nothing()) } @else { (words.join(", ")) } }
 }
 
-/// The page of a queue.
-pub(super) fn path(name: &str) -> String {
-    format!("/queues/{}", encoded(name))
-}
-
 async fn list(
     State(state): State<ApiState>,
     frame: Frame,
@@ -186,10 +183,10 @@ async fn list(
         } @else {
             div id="queues" { (table(&lines, frame.now, true)) }
         }
-        nav.pages aria-label="Pages" {
-            @if after.is_some() { a.button href="/queues" { "First page" } }
-            @if let Some(next) = &next { a.button href={ "/queues?after=" (encoded(next)) } rel="next" { "Next page" } }
-        }
+        (parts::pages(
+            after.map(|_| ("/queues".to_owned(), "First page")),
+            next.map(|next| (format!("/queues?after={}", encoded(&next)), "Next page")),
+        ))
     };
     Ok(frame.live("").page(Place::Queues, "Queues", &inside))
 }
@@ -220,11 +217,11 @@ pub(super) async fn show(
     let charts = charts::charts(&stats, Some(name.clone()), day).await?;
     let lines = with_rates(state, vec![view], frame.now).await?;
     let paused = lines.first().and_then(|line| line.view.queue.pause.clone());
-    let at = path(name.as_str());
+    let at = places::queue(name.as_str());
     let inside = html! {
         p.crumbs { a href="/queues" { "Queues" } }
         h1 { (name.as_str()) }
-        @if saved { p.notice.good role="status" { "Saved." } }
+        @if saved { p.notice.good role="status" data-flash { "Saved." } }
         div id="queue" { (table(&lines, frame.now, false)) }
         (turn(&at, paused.as_ref()))
         p.row {
@@ -264,7 +261,7 @@ async fn pause(
     let reason = fields.word("reason").map(str::to_owned);
     let patch = QueuePatch { pause: Some(Some(reason)), ..QueuePatch::default() };
     queues.set(Actor::DEFAULT, name.clone(), None, patch).await?;
-    Ok(back(&headers, &path(name.as_str())))
+    Ok(places::back(&headers, &places::queue(name.as_str())))
 }
 
 async fn resume(
@@ -274,16 +271,5 @@ async fn resume(
 ) -> Result<Response, Problem> {
     let patch = QueuePatch { pause: Some(None), ..QueuePatch::default() };
     queues.set(Actor::DEFAULT, name.clone(), None, patch).await?;
-    Ok(back(&headers, &path(name.as_str())))
-}
-
-/// To the page on which the button stood, as the browser says.
-pub(super) fn back(headers: &http::HeaderMap, otherwise: &str) -> Response {
-    let from = headers.get(http::header::REFERER).and_then(|from| from.to_str().ok());
-    let host = headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
-    let path = from.zip(host).and_then(|(from, host)| {
-        let rest = from.strip_prefix("http://").or_else(|| from.strip_prefix("https://"))?;
-        rest.strip_prefix(host).filter(|path| path.starts_with('/'))
-    });
-    Redirect::to(&super::guard::local(path.or(Some(otherwise)))).into_response()
+    Ok(places::back(&headers, &places::queue(name.as_str())))
 }

@@ -11,7 +11,7 @@ use taskflow_service::{Actor, ServiceError};
 
 use super::fields::{Fields, Sent};
 use super::page::Frame;
-use super::{forms, queues};
+use super::{forms, places, queues};
 use crate::extract::QueuePath;
 use crate::problem::Problem;
 use crate::state::ApiState;
@@ -72,9 +72,7 @@ pub(super) fn of(queue: &Queue) -> Vec<(&'static str, String)> {
 
 /// The fields of the form.
 pub(super) fn form(values: &[(&'static str, String)], faults: &[Fault]) -> Markup {
-    let value = |name: &str| {
-        values.iter().find(|(known, _)| *known == name).map_or("", |(_, text)| text.as_str())
-    };
+    let value = |name: &str| forms::value(values, name);
     let numbers = |fields: &[Number]| {
         html! {
             div.fields {
@@ -92,7 +90,7 @@ pub(super) fn form(values: &[(&'static str, String)], faults: &[Fault]) -> Marku
             legend { "New tasks" }
             div.fields {
                 (forms::choice("priority", "Priority", value("priority"),
-                    &[("", "medium (usual)"), ("low", "low"), ("medium", "medium"), ("high", "high"), ("urgent", "urgent")]))
+                    &[("", "medium (usual)"), ("low", "low"), ("medium", "medium"), ("high", "high"), ("urgent", "urgent")], faults))
             }
             (numbers(&DEFAULTS))
         }
@@ -169,19 +167,23 @@ pub(super) async fn save(
         Ok(patch) => service.set(Actor::DEFAULT, name.clone(), version, patch).await,
         Err(faults) => Err(ServiceError::Invalid(faults)),
     };
-    match done {
+    let (status, faults) = match done {
         Ok(_) => {
-            let saved = format!("{}?saved=1", queues::path(name.as_str()));
-            Ok(Redirect::to(&saved).into_response())
+            let saved = format!("{}?saved=1", places::queue(name.as_str()));
+            return Ok(Redirect::to(&saved).into_response());
         }
-        Err(ServiceError::Invalid(faults)) => {
-            let given = of(&view.queue)
-                .into_iter()
-                .map(|(known, before)| (known, fields.text(known).unwrap_or(before)));
-            let form = form(&given.collect::<Vec<_>>(), &faults);
-            let page = queues::show(&state, frame, view, false, &form, false).await?;
-            Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
+        Err(ServiceError::StaleQueue { .. }) => {
+            (StatusCode::PRECONDITION_FAILED, vec![forms::stale()])
         }
-        Err(error) => Err(error.into()),
-    }
+        Err(error) => forms::again(error)?,
+    };
+    let stale = status == StatusCode::PRECONDITION_FAILED;
+    let given = of(&view.queue).into_iter().map(|(known, before)| match known {
+        // Who saves once more knows.
+        "version" if stale => (known, before),
+        _ => (known, fields.text(known).unwrap_or(before)),
+    });
+    let form = form(&given.collect::<Vec<_>>(), &faults);
+    let page = queues::show(&state, frame, view, false, &form, false).await?;
+    Ok((status, page).into_response())
 }

@@ -10,7 +10,7 @@ use taskflow_core::limits::SESSION_SECONDS;
 use taskflow_service::Actor;
 use taskflow_service::sessions::Sessions;
 
-use super::fields::{Asked, Sent, encoded};
+use super::fields::{Asked, SentSmall, encoded};
 use super::guard::{self, COOKIE};
 use super::page::{Frame, Place};
 use crate::problem::Problem;
@@ -64,7 +64,7 @@ async fn sign_in(
     State(sessions): State<Sessions>,
     frame: Frame,
     headers: HeaderMap,
-    Sent(fields): Sent,
+    SentSmall(fields): SentSmall,
 ) -> Result<Response, Problem> {
     let next = guard::local(fields.get("next"));
     let Some(key) = guard::key(&state) else { return Ok(Redirect::to(&next).into_response()) };

@@ -13,7 +13,7 @@ use taskflow_service::tasks::Tasks;
 
 use super::fields::{Sent, query};
 use super::page::{Frame, Place};
-use super::{curl, json, overview, parts, timeline};
+use super::{curl, json, parts, places, timeline};
 use crate::extract::TaskPath;
 use crate::problem::{Problem, of_status};
 use crate::state::ApiState;
@@ -40,7 +40,8 @@ async fn page(
     let (task, reasons) = tasks.explain(Actor::DEFAULT, id).await?;
     let attempts = tasks.attempts(Actor::DEFAULT, id).await?;
     let now = frame.now.max(task.state.updated_at);
-    let command = curl::create(&task, overview::here(&headers), frame.options.key.is_some());
+    let key = frame.options.key.is_some();
+    let command = curl::create(&task, &places::server(&headers, key), key);
     let inside = html! {
         p.crumbs {
             a href="/tasks" { "Tasks" } " / "
@@ -48,8 +49,8 @@ async fn page(
         }
         div.head id="head" {
             h1 { span.quiet { "#" (id) " " } (task.title) }
-            div.row role="status" {
-                (parts::chip(task.state.status, task.state.pending_reason(now)))
+            div.row {
+                span role="status" { (parts::chip(task.state.status, task.state.pending_reason(now))) }
                 @if let Some(progress) = task.state.progress.as_ref().filter(|_| task.state.status == Status::InProgress) {
                     (parts::progress(progress))
                 }
@@ -81,7 +82,7 @@ fn acts(task: &Task) -> Markup {
     html! {
         div.row.turn id="acts" {
             @if status.is_ended() {
-                (parts::button(&at("retry"), "Retry", "primary"))
+                (parts::versioned(&at("retry"), "Retry", task.state.version))
                 a.button href=(at("edit")) { "Edit and retry" }
             } @else {
                 (parts::button(&at("cancel"), "Cancel", "danger"))
@@ -108,7 +109,7 @@ fn by_hand(task: &Task) -> Markup {
         Status::Cancelled => "Cancel",
     };
     html! {
-        form.act method="post" action={ "/tasks/" (task.id) "/status" } {
+        form.act method="post" action={ "/tasks/" (task.id) "/status" } data-key={ "by-hand-" (task.state.status.as_str()) } {
             @for status in task.state.status.allowed() {
                 @if status != Status::Cancelled {
                     button type="submit" name="status" value=(status.as_str()) { (word(status)) }
@@ -156,7 +157,7 @@ fn facts(task: &Task, now: Timestamp) -> Markup {
         parts::length(retry.max_seconds)
     );
     let rows: Vec<(&str, Option<Markup>)> = vec![
-        ("Queue", Some(html! { a href=(super::queues::path(task.queue.as_str())) { (task.queue.as_str()) } })),
+        ("Queue", Some(html! { a href=(places::queue(task.queue.as_str())) { (task.queue.as_str()) } })),
         ("Kind", Some(html! { code { (task.kind.as_str()) } })),
         ("Priority", Some(parts::priority(task.priority))),
         ("Description", task.description.as_ref().map(|text| html! { span.prose { (text) } })),
@@ -168,7 +169,7 @@ fn facts(task: &Task, now: Timestamp) -> Markup {
         ("Started", state.started_at.map(|at| parts::ago(at, now))),
         ("Ended", state.ended_at.map(|at| parts::ago(at, now))),
         ("Changed", Some(parts::ago(state.updated_at, now))),
-        ("Worker", state.worker.as_ref().map(|worker| html! { a href={ "/workers/" (super::fields::encoded(worker)) } { (worker) } })),
+        ("Worker", state.worker.as_ref().map(|worker| html! { a href={ (places::worker(worker)) } { (worker) } })),
         ("Lease ends", state.lease.as_ref().map(|lease| parts::ago(lease.until, now))),
         ("Attempts", Some(html! { (state.attempts_used()) " of " (terms.max_attempts) " used" })),
         ("Back-off", Some(html! { (back_off) })),
@@ -206,7 +207,7 @@ fn history(task: &Task, attempts: &[Attempt], now: Timestamp) -> Markup {
             }
             @if let Some(error) = &task.state.error_message {
                 h3 { "Latest error" }
-                pre.error tabindex="0" aria-label="Latest error" { (error) }
+                pre.error tabindex="0" role="region" aria-label="Latest error" { (error) }
             }
         }
     }
@@ -219,7 +220,7 @@ fn attempt_row(attempt: &Attempt, now: Timestamp) -> Markup {
             th.num scope="row" { (attempt.attempt) }
             td {
                 span class={ "label " (timeline::class(attempt)) } { (word) }
-                @if let Some(error) = &attempt.error { span.error { (error.lines().next().unwrap_or_default()) } }
+                @if let Some(error) = &attempt.error { span.error { (parts::said(error)) } }
             }
             td { (attempt.worker.as_deref().unwrap_or("–")) }
             td.num { (parts::ago(attempt.started_at, now)) }
@@ -260,19 +261,26 @@ fn data(task: &Task) -> Markup {
 async fn edited(
     tasks: &Tasks,
     id: taskflow_core::TaskId,
+    version: Option<u64>,
     patch: TaskPatch,
 ) -> Result<Response, Problem> {
-    tasks.edit(Actor::DEFAULT, id, None, patch).await?;
+    tasks.edit(Actor::DEFAULT, id, version, patch).await?;
     Ok(Redirect::to(&format!("/tasks/{id}")).into_response())
 }
 
 async fn cancel(State(tasks): State<Tasks>, TaskPath(id): TaskPath) -> Result<Response, Problem> {
     let patch = TaskPatch { status: Some(Status::Cancelled), ..TaskPatch::default() };
-    edited(&tasks, id, patch).await
+    edited(&tasks, id, None, patch).await
 }
 
-async fn retry(State(tasks): State<Tasks>, TaskPath(id): TaskPath) -> Result<Response, Problem> {
-    edited(&tasks, id, TaskPatch { rerun: true, ..TaskPatch::default() }).await
+/// Only as it was seen: what ran once more already is not run a third time by the same click.
+async fn retry(
+    State(tasks): State<Tasks>,
+    TaskPath(id): TaskPath,
+    Sent(fields): Sent,
+) -> Result<Response, Problem> {
+    let version = fields.word("version").and_then(|text| text.parse().ok());
+    edited(&tasks, id, version, TaskPatch { rerun: true, ..TaskPatch::default() }).await
 }
 
 async fn delete(State(tasks): State<Tasks>, TaskPath(id): TaskPath) -> Result<Response, Problem> {
@@ -290,7 +298,7 @@ async fn status(
         .word("status")
         .and_then(Status::parse)
         .ok_or_else(|| Problem::field("/status", "unknown-word", "must be a status"))?;
-    edited(&tasks, id, TaskPatch { status: Some(status), ..TaskPatch::default() }).await
+    edited(&tasks, id, None, TaskPatch { status: Some(status), ..TaskPatch::default() }).await
 }
 
 async fn payload(State(tasks): State<Tasks>, TaskPath(id): TaskPath) -> Result<Response, Problem> {

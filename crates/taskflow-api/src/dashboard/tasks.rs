@@ -15,16 +15,13 @@ use taskflow_service::{Actor, ServiceError};
 
 use super::fields::{Asked, Fields, query};
 use super::page::{Frame, Place};
-use super::{forms, parts};
+use super::{forms, parts, places};
 use crate::problem::Problem;
 use crate::state::ApiState;
 use crate::v1::filter::FilterWords;
 
 /// Tasks on one page, and on one of heavy tasks.
 const PAGE: [u32; 3] = [50, 10, 1];
-
-/// So many names are suggested in the fields of queue and kind.
-const SUGGESTED: usize = 100;
 
 /// The route.
 pub(super) fn router() -> Router<ApiState> {
@@ -50,14 +47,7 @@ async fn page(
 ) -> Result<Response, Problem> {
     let (words, filter) = filter(&fields);
     let names = Stats::from_ref(&state).overview(Actor::DEFAULT, Narrow::default()).await?;
-    let suggested = html! {
-        datalist id="queues-known" {
-            @for (name, _) in names.queues.iter().take(SUGGESTED) { option value=(name.as_str()) {} }
-        }
-        datalist id="kinds-known" {
-            @for (name, _) in names.kinds.iter().take(SUGGESTED) { option value=(name.as_str()) {} }
-        }
-    };
+    let suggested = forms::known(&names, &[]);
     let asked = fields.query(&FilterWords::NAMES);
     let live = fields.query(&["queue", "kind", "tag"]);
     let filter = match filter {
@@ -120,20 +110,20 @@ fn form(words: &FilterWords, faults: &[Fault]) -> Markup {
         form.filter.card method="get" action="/tasks" role="search" aria-label="Filter" data-keep id="filter" {
             div.fields {
                 (forms::line("q", "Search", value("q"), "", faults))
-                (forms::choice("status", "Status", value("status"), &all(&statuses)))
+                (forms::choice("status", "Status", value("status"), &all(&statuses), faults))
                 (forms::listed("queue", "Queue", value("queue"), "queues-known", "", faults))
                 (forms::listed("kind", "Kind", value("kind"), "kinds-known", "", faults))
             }
             details.more open[["priority", "tag", "pending_reason", "created_after"].iter().any(|name| words.get(name).is_some())] {
                 summary { "More" }
                 div.fields {
-                    (forms::choice("priority", "Priority", value("priority"), &all(&priorities)))
-                    (forms::choice("pending_reason", "Pending because", value("pending_reason"), &all(&reasons)))
+                    (forms::choice("priority", "Priority", value("priority"), &all(&priorities), faults))
+                    (forms::choice("pending_reason", "Pending because", value("pending_reason"), &all(&reasons), faults))
                     (forms::line("tag", "Tag", value("tag"), "", faults))
                     (forms::line("created_after", "Created after", value("created_after"), "2026-01-31T09:30:00Z", faults))
                 }
             }
-            (forms::other(faults, |place| FilterWords::NAMES.contains(&place) && !matches!(place, "status" | "priority" | "pending_reason")))
+            (forms::other(faults, |place| FilterWords::NAMES.contains(&place)))
             p.row {
                 button.primary type="submit" { "Filter" }
                 @if !words.is_empty() { a.button.plain href="/tasks" { "Clear" } }
@@ -172,7 +162,7 @@ fn row(task: &Task, now: Timestamp) -> Markup {
             th.title scope="row" {
                 a href={ "/tasks/" (task.id) } { (task.title) }
                 @if let Some(error) = state.error_message.as_deref().filter(|_| state.status == Status::Failed) {
-                    span.error { (error.lines().next().unwrap_or_default()) }
+                    span.error { (parts::said(error)) }
                 }
             }
             td {
@@ -181,7 +171,7 @@ fn row(task: &Task, now: Timestamp) -> Markup {
                     (parts::progress(progress))
                 }
             }
-            td { a href=(super::queues::path(task.queue.as_str())) { (task.queue.as_str()) } }
+            td { a href=(places::queue(task.queue.as_str())) { (task.queue.as_str()) } }
             td.less { (task.kind.as_str()) }
             td.less { (parts::priority(task.priority)) }
             td.num.less { (state.attempts_used()) "/" (task.terms.max_attempts) }
@@ -212,16 +202,12 @@ fn nothing(words: &FilterWords, further: bool) -> Markup {
 
 fn pages(asked: &str, before: Option<TaskId>, rest: Option<TaskId>, searches: bool) -> Markup {
     let first = format!("/tasks?{asked}");
-    html! {
-        nav.pages aria-label="Pages" {
-            @if before.is_some() { a.button href=(first) { "Newest" } }
-            @if let Some(rest) = rest {
-                a.button href={ "/tasks?" (asked) (if asked.is_empty() { "" } else { "&" }) "after=" (rest) } rel="next" {
-                    @if searches { "Search further back" } @else { "Older" }
-                }
-            }
-        }
-    }
+    let and = if asked.is_empty() { "" } else { "&" };
+    let older = if searches { "Search further back" } else { "Older" };
+    parts::pages(
+        before.map(|_| (first, "Newest")),
+        rest.map(|rest| (format!("/tasks?{asked}{and}after={rest}"), older)),
+    )
 }
 
 /// What can be done to all tasks of the filter; how many those are is told before.
@@ -252,7 +238,7 @@ fn done(fields: &Fields) -> Markup {
     };
     let (changed, skipped) = (number("changed").unwrap_or(0), number("skipped").unwrap_or(0));
     html! {
-        p.notice.good role="status" {
+        p.notice.good role="status" data-flash {
             (parts::tasks(changed)) " " (if changed == 1 { "was " } else { "were " }) (word) "."
             @if skipped > 0 { " " (parts::tasks(skipped)) " changed meanwhile, or it could not be done to them." }
             @if fields.ticked("more") { " Time ran out before all were looked at: do it once more." }

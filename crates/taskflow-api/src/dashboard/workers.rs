@@ -11,9 +11,9 @@ use taskflow_service::Actor;
 use taskflow_service::words::{Kinds, Takes};
 use taskflow_service::workers::{Present, Workers};
 
-use super::fields::{Asked, encoded, query};
+use super::fields::{Asked, query};
 use super::page::{Frame, Place};
-use super::parts;
+use super::{parts, places};
 use crate::extract::WorkerPath;
 use crate::problem::Problem;
 use crate::state::ApiState;
@@ -31,11 +31,6 @@ pub(super) fn router() -> Router<ApiState> {
         .route("/workers/{worker}/drain", post(drain))
         .route("/workers/{worker}/resume", post(resume))
         .route("/workers/{worker}/release", post(release))
-}
-
-/// The page of a worker.
-fn path(name: &WorkerName) -> String {
-    format!("/workers/{}", encoded(name.as_str()))
 }
 
 /// What to do when nobody works.
@@ -73,7 +68,7 @@ fn row(present: &Present, now: Timestamp, acts: bool) -> Markup {
     let Present { worker, holding } = present;
     html! {
         tr data-key={ "worker-" (worker.name.as_str()) } {
-            th scope="row" { a href=(path(&worker.name)) { (worker.name.as_str()) } }
+            th scope="row" { a href=(places::worker(worker.name.as_str())) { (worker.name.as_str()) } }
             td { (standing(present, now)) }
             td.num { (parts::number(holding.count)) }
             td { (takes(worker.takes.as_ref())) }
@@ -120,7 +115,7 @@ fn some<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
 }
 
 fn turn(present: &Present) -> Markup {
-    let at = path(&present.worker.name);
+    let at = places::worker(present.worker.name.as_str());
     html! {
         @if present.worker.drains() { (parts::button(&format!("{at}/resume"), "Resume", "")) }
         @else { (parts::button(&format!("{at}/drain"), "Drain", "")) }
@@ -144,10 +139,10 @@ async fn list(
     let inside = html! {
         h1 { "Workers" }
         div id="workers" { @if team.is_empty() { (nobody()) } @else { (table(&team, frame.now, true)) } }
-        nav.pages aria-label="Pages" {
-            @if further { a.button href="/workers" { "Latest calls" } }
-            @if let Some(next) = &next { a.button href={ "/workers?" (next) } rel="next" { "Earlier calls" } }
-        }
+        (parts::pages(
+            further.then(|| ("/workers".to_owned(), "Latest calls")),
+            next.map(|next| (format!("/workers?{next}"), "Earlier calls")),
+        ))
     };
     Ok(frame.live("").page(Place::Workers, "Workers", &inside))
 }
@@ -159,14 +154,14 @@ async fn one(
     Asked(fields): Asked,
 ) -> Result<Response, Problem> {
     let present = workers.get(Actor::DEFAULT, &name).await?;
-    let (now, at) = (frame.now, path(&name));
+    let (now, at) = (frame.now, places::worker(name.as_str()));
     let released = fields.word("released").and_then(|n| n.parse::<u64>().ok());
     let team = [present];
     let present = &team[0];
     let inside = html! {
         p.crumbs { a href="/workers" { "Workers" } }
         h1 { (name.as_str()) }
-        @if let Some(n) = released { p.notice.good role="status" { (parts::tasks(n)) " taken back; they are pending again." } }
+        @if let Some(n) = released { p.notice.good role="status" data-flash { (parts::tasks(n)) " taken back; they are pending again." } }
         div id="worker" { (table(&team, now, false)) }
         div.row id="turn" {
             (turn(present))
@@ -183,7 +178,8 @@ async fn one(
             div id="holds" { (holds(present, now)) }
         }
     };
-    Ok(frame.live("").page(Place::Workers, name.as_str(), &inside))
+    // A worker is told of when it comes, drains or goes; what it holds is read anew by time.
+    Ok(frame.live("type=worker.changed").page(Place::Workers, name.as_str(), &inside))
 }
 
 fn holds(present: &Present, now: Timestamp) -> Markup {
@@ -220,7 +216,7 @@ async fn drain(
     WorkerPath(name): WorkerPath,
 ) -> Result<Response, Problem> {
     Workers::from_ref(&state).drain(Actor::DEFAULT, &name, None).await?;
-    Ok(super::queues::back(&headers, &path(&name)))
+    Ok(places::back(&headers, &places::worker(name.as_str())))
 }
 
 async fn resume(
@@ -229,7 +225,7 @@ async fn resume(
     WorkerPath(name): WorkerPath,
 ) -> Result<Response, Problem> {
     Workers::from_ref(&state).resume(Actor::DEFAULT, &name).await?;
-    Ok(super::queues::back(&headers, &path(&name)))
+    Ok(places::back(&headers, &places::worker(name.as_str())))
 }
 
 async fn release(
@@ -237,5 +233,5 @@ async fn release(
     WorkerPath(name): WorkerPath,
 ) -> Result<Response, Problem> {
     let n = Workers::from_ref(&state).release(Actor::DEFAULT, &name).await?;
-    Ok(Redirect::to(&format!("{}?released={n}", path(&name))).into_response())
+    Ok(Redirect::to(&format!("{}?released={n}", places::worker(name.as_str()))).into_response())
 }

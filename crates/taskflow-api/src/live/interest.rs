@@ -101,8 +101,8 @@ pub(super) fn event_id(text: &str) -> Result<EventId, Broken> {
 
 /// What a stream is asked for.
 #[derive(Debug)]
-pub(super) struct Listen {
-    pub(super) interest: Interest,
+pub(crate) struct Listen {
+    pub(crate) interest: Interest,
     pub(super) last: Option<EventId>,
 }
 

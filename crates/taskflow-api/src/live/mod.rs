@@ -1,9 +1,9 @@
 //! Live events, as a stream of server-sent events and over a WebSocket. What is told and kept is the service's
 //! business; here is how it looks and who may listen.
 
-mod interest;
+pub(crate) mod interest;
 mod origin;
-pub(crate) mod sse;
+mod sse;
 mod view;
 mod ws;
 

@@ -45,7 +45,7 @@ pub(super) fn router() -> ApiRouter<ApiState> {
 /// How long a browser waits before it comes again, in milliseconds.
 const AGAIN: u32 = 2000;
 
-pub(crate) async fn events(
+async fn events(
     State(events): State<Events>,
     State(bus): State<Arc<Bus>>,
     State(options): State<Arc<ApiOptions>>,
@@ -71,7 +71,7 @@ pub(crate) async fn events(
 }
 
 /// The query of a stream, which is described by other words than it is read into.
-pub(crate) struct Listening(Listen);
+struct Listening(Listen);
 
 impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Listening {
     type Rejection = Problem;

@@ -17,7 +17,7 @@ fn task(title: &str, payload: &str) -> Task {
 fn numbers_stay_exact_and_quotes_do_not_end_the_text() {
     let made = create(
         &task("it's $(reboot) `x`", "{\"id\":1970670598291982290}"),
-        "127.0.0.1:8000",
+        "http://127.0.0.1:8000",
         false,
     );
     assert!(made.contains(r"it'\''s $(reboot) `x`"), "{made}");

@@ -16,8 +16,12 @@ async fn a_task_is_cancelled_retried_and_deleted() {
     let at = |act: &str| format!("/tasks/{id}/{act}");
     assert_eq!(sent(&app, &at("cancel"), &[]).await, format!("/tasks/{id}"));
     assert_eq!(status(&app, &id).await, "cancelled");
-    sent(&app, &at("retry"), &[]).await;
+    let seen = app.task(&id).await["version"].to_string();
+    sent(&app, &at("retry"), &[("version", &seen)]).await;
     assert_eq!(status(&app, &id).await, "pending");
+    app.set(&id, "cancelled").await.ok(200);
+    let again = send(&app, &at("retry"), &[("version", &seen)]).await;
+    assert_eq!(again.status, 412, "another end than the one that was seen");
     let gone = sent(&app, &at("delete"), &[]).await;
     assert!(page(&app, &gone).await.contains("1 task was deleted."));
     assert_eq!(send(&app, &at("cancel"), &[]).await.status, 404);

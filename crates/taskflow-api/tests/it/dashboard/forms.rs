@@ -88,7 +88,13 @@ async fn a_form_of_another_sort_is_refused() {
     let huge = format!("title=x&payload={}", "1".repeat(4_000_000));
     let answer = app.call("POST", "/tasks/new", &[super::OWN, super::FORM], huge).await;
     assert_eq!(answer.status, 413);
-    assert_eq!(app.get("/api/v1/tasks").await.ok(200), json!([]));
+    let many = format!("title=x{}", "&a".repeat(100));
+    let answer = app.call("POST", "/tasks/new", &[super::OWN, super::FORM], many).await;
+    assert_eq!(answer.status, 400);
+    let long = format!("key={}", "x".repeat(10_000));
+    let app = TestApp::with_key("k");
+    let answer = app.call("POST", "/sign-in", &[super::OWN, super::FORM], long).await;
+    assert_eq!(answer.status, 413, "nobody who is not signed in sends much");
 }
 
 #[tokio::test]
@@ -123,14 +129,31 @@ async fn an_edit_writes_only_what_was_changed() {
 }
 
 #[tokio::test]
-async fn an_edit_of_what_somebody_else_changed_meanwhile_is_refused() {
+async fn an_edit_of_what_somebody_else_changed_meanwhile_is_not_saved_unless_somebody_insists() {
     let app = TestApp::new();
     let id = app.titled("t").await["id"].clone();
+    let at = format!("/tasks/{id}/edit");
     app.put(&format!("/api/v1/tasks/{id}"), &json!({"title": "theirs"})).await.ok(200);
-    let answer =
-        send(&app, &format!("/tasks/{id}/edit"), &[("version", "1"), ("title", "mine")]).await;
-    assert_eq!(answer.status, 412);
+    // Shown again for another fault, the form is still the one of the version that was seen.
+    let wrong = send(&app, &at, &[("version", "1"), ("title", "mine"), ("max_attempts", "x")]).await;
+    assert!(wrong.status == 422 && wrong.text.contains("name=\"version\" value=\"1\""), "{}", wrong.text);
+    let stale = send(&app, &at, &[("version", "1"), ("title", "mine")]).await;
+    assert_eq!(stale.status, 412);
+    assert!(stale.text.contains("Somebody changed it") && stale.text.contains("value=\"mine\""), "{}", stale.text);
+    assert!(stale.text.contains("name=\"version\" value=\"2\""), "{}", stale.text);
     assert_eq!(app.task(&id).await["title"], "theirs");
+    sent(&app, &at, &[("version", "2"), ("title", "mine")]).await;
+    assert_eq!(app.task(&id).await["title"], "mine");
+}
+
+#[tokio::test]
+async fn line_ends_that_a_field_cannot_hold_are_no_edit() {
+    let app = TestApp::new();
+    let id = app.titled("two\nlines").await["id"].clone();
+    let at = format!("/tasks/{id}/edit");
+    sent(&app, &at, &[("title", "twolines"), ("description", "new"), ("then", "save")]).await;
+    let task = app.task(&id).await;
+    assert_eq!((&task["title"], &task["description"]), (&json!("two\nlines"), &json!("new")));
 }
 
 #[tokio::test]
@@ -191,6 +214,7 @@ async fn settings_of_a_queue_are_saved_and_what_the_form_does_not_show_stays() {
     assert_eq!(queue["retention"]["completed_seconds"], 3600);
     let stale = send(&app, "/queues/mail", &fields).await;
     assert_eq!(stale.status, 412, "it was changed since the form was shown");
+    assert!(stale.text.contains("Somebody changed it"), "{}", stale.text);
     for (field, typed) in [
         ("concurrency_limit", "0"),
         ("concurrency_limit", "many"),

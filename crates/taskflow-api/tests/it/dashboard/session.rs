@@ -58,7 +58,9 @@ async fn the_key_is_exchanged_for_a_session() {
     let back = with(&app, &cookie, answer.header("location")).await;
     assert_eq!((back.status, back.header("location")), (303, "/tasks?status=failed"));
     assert_eq!(with(&app, &cookie, "/tasks?status=failed").await.status, 200);
-    assert_eq!(with(&app, &cookie, "/live").await.status, 200);
+    let live = with(&app, &cookie, "/live").await;
+    assert_eq!((live.status, live.header("content-type")), (200, "text/event-stream"));
+    assert!(live.text.contains("event: ready"), "{}", live.text);
     // A browser that does not keep the cookie is told why it comes back.
     let again = app.get(answer.header("location")).await;
     assert!(again.text.contains("did not keep the session"), "{}", again.text);
