@@ -44,7 +44,11 @@ pub fn router(state: ApiState) -> Router {
             .merge(dashboard::router(&state));
     let api = keyed().layer(from_fn_with_state(Arc::clone(&options), key));
     let api: Router<ApiState> = Router::from(v1::health::router()).merge(Router::from(api));
-    let mut router = Router::new().nest("/api/v1", api).merge(pages).with_state(state);
+    let mut router = Router::new()
+        .nest("/api/v1", api)
+        .merge(pages)
+        .fallback(dashboard::guard::nowhere)
+        .with_state(state);
     if let Some(cors) = layers::cors::layer(&options.cors) {
         router = router.layer(cors);
     }

@@ -239,7 +239,12 @@ fn ended(task: &Task) -> Reason {
         _ => {
             let error = state.error_message.as_deref().unwrap_or("no error was given");
             let first = error.lines().next().unwrap_or_default();
-            ("failed", format!("it failed after {} attempts: {first}", state.attempts_used()))
+            let used = match state.attempts_used() {
+                0 => String::new(),
+                1 => " after 1 attempt".to_owned(),
+                n => format!(" after {n} attempts"),
+            };
+            ("failed", format!("it failed{used}: {first}"))
         }
     };
     Reason::new(code, detail).ends("a retry runs it once more")

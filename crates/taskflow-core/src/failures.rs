@@ -31,8 +31,19 @@ pub fn sort_of(error: Option<&str>) -> String {
     let text = error.map_or("", |text| cut(text, FAILURE_ERROR_CHARS_MAX as usize));
     let Some(line) = first_line(text) else { return NO_ERROR.to_owned() };
     let blank = |c: char| c.is_whitespace() || c.is_control();
-    let words = line.split(blank).filter(|word| !word.is_empty());
-    let sort = words.map(generic).collect::<Vec<_>>().join(" ");
+    let (mut sort, mut chars) = (String::new(), 0);
+    for word in line.split(blank).filter(|word| !word.is_empty()) {
+        if !sort.is_empty() {
+            sort.push(' ');
+        }
+        let word = generic(word);
+        chars += word.chars().count() + 1;
+        sort.push_str(&word);
+        // What follows is cut off: thousands of errors are sorted while somebody waits.
+        if chars > ERROR_SORT_CHARS_MAX {
+            break;
+        }
+    }
     cut(&sort, ERROR_SORT_CHARS_MAX).trim_end().to_owned()
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use taskflow_core::failures::{cut, first_line, sort_of};
 use taskflow_core::limits::{
-    ERROR_EXAMPLE_CHARS_MAX, FAILURE_GROUPS_MAX, FAILURE_QUEUES_MAX, FAILURES_LOOKED_MAX, FIND_MAX,
+    ERROR_EXAMPLE_CHARS_MAX, FAILURE_GROUPS_MAX, FAILURE_QUEUES_MAX, FAILURES_LOOKED_MAX,
     MANY_SECONDS_MAX,
 };
 use taskflow_core::many::Verdict;
@@ -131,6 +131,9 @@ fn found(failure: &Failure) -> Found {
     Found { id: failure.id, version: failure.version, status: Status::Failed }
 }
 
+/// So many are read and sorted at a time: others get their turn in between.
+const LOOK_STEP: u32 = 500;
+
 /// A walk over the newest failures.
 struct Look {
     before: Option<TaskId>,
@@ -159,7 +162,7 @@ impl Look {
         if self.is_over() {
             return Ok(None);
         }
-        let limit = self.left.min(FIND_MAX);
+        let limit = self.left.min(LOOK_STEP);
         let page = store.failures(actor.tenant, self.before, limit).await?;
         self.left -= limit;
         self.looked += u32::try_from(page.items.len()).unwrap_or(limit);

@@ -109,7 +109,7 @@ fn frame(
     let n = about.times.len();
     let (first, last) = (about.times.first(), about.times.last());
     let middle = about.times.get(n / 2);
-    let empty = rows.iter().all(|row| row.values.iter().all(|v| v.is_none_or(|v| v == 0.0)));
+    let empty = (0..n).all(|i| !happened(rows, i));
     html! {
         figure.chart id=(about.id) {
             figcaption {
@@ -146,10 +146,15 @@ fn said(row: &Row, i: usize, words: &dyn Fn(f64) -> String) -> String {
     format!("{}: {}", row.name, value.map_or_else(|| "–".to_owned(), words))
 }
 
+/// Whether there is anything to tell of a bucket: a count above nothing, or a length of time, of nothing too.
+fn happened(rows: &[&Row], i: usize) -> bool {
+    let counts = rows.iter().all(|row| row.values.iter().all(Option::is_some));
+    rows.iter().any(|row| row.values[i].is_some_and(|value| !counts || value > 0.0))
+}
+
 /// The numbers for who does not see the drawing; buckets in which nothing happened are left out.
 fn table(about: &About<'_>, rows: &[&Row], words: &dyn Fn(f64) -> String) -> Markup {
-    let some = |i: &usize| rows.iter().any(|row| row.values[*i].is_some_and(|v| v > 0.0));
-    let told: Vec<usize> = (0..about.times.len()).filter(some).collect();
+    let told: Vec<usize> = (0..about.times.len()).filter(|i| happened(rows, *i)).collect();
     html! {
         details.numbers data-key={ (about.id) "-numbers" } {
             summary { "As numbers" span.unseen { ": " (about.title) } }

@@ -21,13 +21,14 @@ use super::page::{Frame, Place};
 use crate::problem::Problem;
 use crate::state::ApiState;
 use crate::v1::create::CreateTask;
+use crate::v1::words::Retry;
 
 /// The route.
 pub(super) fn router() -> Router<ApiState> {
     Router::new().route("/tasks/new", get(form).post(create))
 }
 
-const SORTS: [(&str, Sort); 18] = [
+const SORTS: [(&str, Sort); 19] = [
     ("title", Sort::Text),
     ("kind", Sort::Text),
     ("queue", Sort::Text),
@@ -46,6 +47,7 @@ const SORTS: [(&str, Sort); 18] = [
     ("unique_key", Sort::Text),
     ("concurrency_key", Sort::Text),
     ("depends_on", Sort::Numbers),
+    ("retry", Sort::Json),
 ];
 
 /// A field beside the first ones: name, words, what stands below it.
@@ -108,6 +110,7 @@ fn of(task: &Task) -> Vec<(&'static str, String)> {
         ("metadata", text(task.metadata.as_ref().map(taskflow_core::Json::as_str))),
         ("unique_key", text(task.unique_key.as_deref())),
         ("concurrency_key", text(task.concurrency_key.as_deref())),
+        ("retry", serde_json::to_string(&Retry::from(terms.retry)).unwrap_or_default()),
     ]
 }
 
@@ -141,6 +144,7 @@ fn fields(values: &[(&'static str, String)], faults: &[Fault]) -> Markup {
     let value = |name: &str| forms::value(values, name);
     let further = FURTHER.iter().any(|(name, ..)| !value(name).is_empty())
         || !value("metadata").is_empty()
+        || !value("retry").is_empty()
         || !value("description").is_empty();
     html! {
         (forms::needed("title", "Title", value("title"), "", faults))
@@ -157,6 +161,7 @@ fn fields(values: &[(&'static str, String)], faults: &[Fault]) -> Markup {
             div.fields {
                 @for (name, words, hint) in FURTHER { (forms::line(name, words, value(name), hint, faults)) }
             }
+            (forms::area("retry", ("Back-off", value("retry"), "{\"strategy\": \"exponential\", \"base_seconds\": 1, \"factor\": 2, \"max_seconds\": 3600, \"jitter\": 0.2}, unless the queue says otherwise"), true, faults))
             (forms::area("metadata", ("Metadata", value("metadata"), "a JSON object of labels"), true, faults))
         }
     }
@@ -194,6 +199,10 @@ async fn attempt(
 ) -> Result<Result<TaskId, ServiceError>, Problem> {
     let clock: Arc<dyn Clock> = FromRef::from_ref(state);
     let book = Queues::from_ref(state).book(Actor::DEFAULT).await?;
+    let strange = fields.strange(&SORTS.map(|(name, _)| name));
+    if !strange.is_empty() {
+        return Ok(Err(ServiceError::Invalid(strange)));
+    }
     let mut draft = Draft::of(fields, &SORTS);
     if fields.text("title").is_none_or(|title| title.is_empty()) {
         draft.add("title", Sort::Text, "");
@@ -204,5 +213,11 @@ async fn attempt(
         Err(faults) => return Ok(Err(ServiceError::Invalid(faults))),
     };
     let created = Tasks::from_ref(state).create(Actor::DEFAULT, new).await;
-    Ok(created.map(|created| created.task.id))
+    Ok(created.and_then(|created| match created.new {
+        true => Ok(created.task.id),
+        false => {
+            let message = format!("task {} holds it, so nothing was created", created.task.id);
+            Err(ServiceError::Invalid(vec![Fault::new("/unique_key", "unique-key-held", message)]))
+        }
+    }))
 }

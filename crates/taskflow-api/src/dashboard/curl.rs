@@ -33,6 +33,12 @@ struct Body<'a> {
     unique_key: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     concurrency_key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deadline_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    depends_on: Vec<i64>,
 }
 
 /// The first command on an empty database.
@@ -69,6 +75,9 @@ pub(super) fn create(task: &Task, address: &str, key: bool) -> String {
         metadata: metadata.as_deref(),
         unique_key: task.unique_key.as_deref(),
         concurrency_key: task.concurrency_key.as_deref(),
+        deadline_at: task.terms.deadline_at.map(|at| at.to_string()),
+        expires_at: task.terms.expires_at.map(|at| at.to_string()),
+        depends_on: task.depends_on.iter().map(|id| id.get()).collect(),
     };
     let body = serde_json::to_string(&body).unwrap_or_default().replace('\'', r"'\''");
     let left_out = match task.payload.is_some() && small.is_none() {

@@ -9,7 +9,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use http::StatusCode;
 use maud::{Markup, html};
-use taskflow_core::{Clock, Fault, Priority, Task, TaskId, TaskPatch};
+use sha2::{Digest, Sha256};
+use taskflow_core::{Clock, Fault, Priority, Task, TaskId, TaskPatch, Timestamp};
 use taskflow_service::tasks::Tasks;
 use taskflow_service::{Actor, ServiceError};
 
@@ -38,7 +39,10 @@ const NAMES: [&str; 8] = [
     "tags",
 ];
 
-fn of(task: &Task) -> Vec<(&'static str, String)> {
+/// The names of fields with what stands in them.
+type Texts = Vec<(&'static str, String)>;
+
+fn of(task: &Task) -> Texts {
     let terms = &task.terms;
     vec![
         ("title", task.title.clone()),
@@ -78,6 +82,9 @@ fn show(
         h1 { @if ended { "Edit and retry" } @else { "Edit" } }
         form.card.create method="post" action={ "/tasks/" (task.id) "/edit" } {
             input type="hidden" name="version" value=(forms::value(values, "version"));
+            @for (name, text) in of(task) {
+                @if name != "version" { input type="hidden" name={ "was-" (name) } value=(mark(name, &text)); }
+            }
             (forms::other(faults, |place| NAMES.contains(&place)))
             (fields(task, values, faults))
             p.row {
@@ -120,18 +127,26 @@ fn as_typed(name: &str, text: &str) -> String {
     }
 }
 
-/// What differs from the task, as the API takes it.
-fn patch(
-    task: &Task,
-    fields: &Fields,
-    now: taskflow_core::Timestamp,
-) -> Result<TaskPatch, Vec<Fault>> {
+/// What tells whether somebody touched a field since the form was shown: a hash of what stood in it.
+fn mark(name: &str, text: &str) -> String {
+    let hash = Sha256::digest(as_typed(name, text));
+    hash.iter().take(12).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What somebody typed into a field, when it differs from what the form showed there.
+fn touched(fields: &Fields, before: &Texts, name: &'static str) -> Option<String> {
+    let new = as_typed(name, &fields.text(name)?);
+    let shown = fields.word(&format!("was-{name}")).map(str::to_owned);
+    let shown = shown.unwrap_or_else(|| mark(name, forms::value(before, name)));
+    (mark(name, &new) != shown).then_some(new)
+}
+
+/// What was touched, as the API takes it.
+fn patch(task: &Task, fields: &Fields, now: Timestamp) -> Result<TaskPatch, Vec<Fault>> {
     let before = of(task);
-    let old = |name: &str| as_typed(name, forms::value(&before, name));
     let mut draft = Draft::default();
     for name in NAMES {
-        let new = fields.text(name).map(|new| as_typed(name, &new));
-        let Some(new) = new.filter(|new| *new != old(name)) else { continue };
+        let Some(new) = touched(fields, &before, name) else { continue };
         let sort = match name {
             "payload" => Sort::Json,
             "max_attempts" | "timeout_seconds" => Sort::Number,
@@ -158,26 +173,28 @@ async fn save(
     let tasks: Tasks = FromRef::from_ref(&state);
     let clock: Arc<dyn Clock> = FromRef::from_ref(&state);
     let task = tasks.get(Actor::DEFAULT, id).await?;
-    let mut given: Vec<_> =
-        of(&task).into_iter().map(|(name, old)| (name, fields.text(name).unwrap_or(old))).collect();
     let done = match patch(&task, &fields, clock.now()) {
         Ok(patch) => {
-            let version = fields.word("version").and_then(|text| text.parse().ok());
+            let version = fields.version()?;
             tasks.edit(Actor::DEFAULT, id, version, patch).await
         }
         Err(faults) => Err(ServiceError::Invalid(faults)),
     };
     let (status, faults) = match done {
         Ok(_) => return Ok(back(id)),
-        Err(ServiceError::Stale { version, .. }) => {
-            // Who saves once more knows.
-            given.retain(|(name, _)| *name != "version");
-            given.push(("version", version.to_string()));
-            (StatusCode::PRECONDITION_FAILED, vec![forms::stale()])
-        }
+        Err(ServiceError::Stale { .. }) => (StatusCode::PRECONDITION_FAILED, vec![forms::stale()]),
         Err(error) => forms::again(error)?,
     };
-    Ok((status, show(&frame, &task, &given, &faults)).into_response())
+    // What was touched is kept. What was not is shown as it is now, and so is not written back over what
+    // somebody else made of it.
+    let before = of(&task);
+    let stale = status == StatusCode::PRECONDITION_FAILED;
+    let given = before.iter().map(|(name, text)| match *name {
+        "version" if stale => ("version", text.clone()),
+        "version" => ("version", fields.text("version").unwrap_or_default()),
+        name => (name, touched(&fields, &before, name).unwrap_or_else(|| text.clone())),
+    });
+    Ok((status, show(&frame, &task, &given.collect::<Vec<_>>(), &faults)).into_response())
 }
 
 fn back(id: TaskId) -> Response {

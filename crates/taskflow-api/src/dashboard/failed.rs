@@ -5,6 +5,8 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use maud::{Markup, html};
+use sha2::{Digest, Sha256};
+use taskflow_core::failures::cut;
 use taskflow_core::{Kind, Timestamp};
 use taskflow_service::Actor;
 use taskflow_service::failures::{Failures, Group};
@@ -18,6 +20,11 @@ use crate::state::ApiState;
 /// So many of the newest failed tasks are grouped: the page is read anew while tasks fail. A redrive looks
 /// further back.
 const LOOKED: u32 = 1000;
+
+/// So many groups are shown, the largest.
+const SHOWN: usize = 50;
+/// So much of an example, in characters.
+const EXAMPLE_CHARS: usize = 200;
 
 /// The routes.
 pub(super) fn router() -> Router<ApiState> {
@@ -53,17 +60,23 @@ pub(super) fn table(groups: &[Group], now: Timestamp, acts: bool) -> Markup {
     }
 }
 
+/// What tells a group's row from others.
+fn mark(group: &Group) -> String {
+    let hash = Sha256::digest(format!("{} {}", group.kind.as_str(), group.error));
+    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn row(group: &Group, now: Timestamp, acts: bool) -> Markup {
     let kind = group.kind.as_str();
     let names: Vec<&str> = group.queues.iter().map(taskflow_core::QueueName::as_str).collect();
     html! {
-        tr data-key={ "group " (kind) " " (group.error) } {
+        tr data-key={ "group-" (mark(group)) } {
             td.num { (parts::number(group.count)) }
             td { (kind) }
             th.title scope="row" {
                 (group.error)
                 @if let Some(example) = group.example.as_deref().filter(|example| *example != group.error) {
-                    span.error { (example) }
+                    span.error { (cut(example, EXAMPLE_CHARS)) }
                 }
             }
             td.less { (names.join(", ")) }
@@ -102,7 +115,8 @@ async fn page(
                     @if found.more { " Only the newest " (parts::number(u64::from(found.looked))) " failed tasks are looked at here; a redrive looks at ten times as many." }
                     " " a href="/tasks?status=failed" { "All failed tasks" }
                 }
-                (table(&found.groups, frame.now, true))
+                (table(&found.groups[..found.groups.len().min(SHOWN)], frame.now, true))
+                @if found.groups.len() > SHOWN { p.quiet { "and " (found.groups.len() - SHOWN) " smaller groups" } }
             }
         }
     };

@@ -11,6 +11,8 @@ use crate::problem::Problem;
 pub(crate) struct Shown {
     /// Whether a key is set, so that a session can be over.
     pub(super) signed: bool,
+    /// The page of the thing that was asked about, where it may still be there.
+    pub(super) back: Option<String>,
     /// How the API calls itself.
     pub(super) title: String,
 }
@@ -31,7 +33,7 @@ impl Shown {
                     link rel="stylesheet" href=(assets::style());
                 }
                 body {
-                    header.top { a.brand href="/" { "TaskFlow" } }
+                    (page::top(page::Place::None, self.signed))
                     main id="main" { (self.inside(problem, request_id)) }
                 }
             }
@@ -46,8 +48,8 @@ impl Shown {
         html! {
             section.card.narrow {
                 h1 { (problem.title()) }
-                p { (problem.detail()) "." }
-                @if faults.len() > 1 { (parts::faults(&faults)) }
+                @if faults.is_empty() { p { (parts::sentence(problem.detail())) } }
+                @else { (parts::faults(&faults)) }
                 @if let Some(other) = problem.task_id() {
                     p { "It is about " a href={ "/tasks/" (other) } { "task " (other) } "." }
                 }
@@ -59,8 +61,8 @@ impl Shown {
                     @if self.signed && problem.code() == "unauthorized" {
                         a.button.primary href="/sign-in" { "Sign in" }
                     }
+                    @if let Some(back) = &self.back { a.button.primary href=(back) { "Back" } }
                     a.button href="/" { "Overview" }
-                    a.button href="/tasks" { "Tasks" }
                 }
             }
         }

@@ -5,6 +5,8 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::request::Parts;
 use http::{HeaderMap, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use taskflow_core::Fault;
+use taskflow_core::limits::FAULTS_MAX;
 
 use crate::extract::body::{BODY_BYTES_MAX, receive};
 use crate::extract::query::decode;
@@ -38,6 +40,26 @@ impl Fields {
     pub(super) fn text(&self, name: &str) -> Option<String> {
         let given = self.0.iter().find(|(given, _)| given == name);
         given.map(|(_, text)| text.replace("\r\n", "\n"))
+    }
+
+    /// A fault for every name that is not among these: a filter that was misspelt would take all tasks.
+    pub(super) fn strange(&self, known: &[&str]) -> Vec<Fault> {
+        let strange = self.0.iter().filter(|(name, _)| !known.contains(&name.as_str()));
+        let fault = |(name, _): &(String, String)| {
+            let message = format!("{name:?} is not known here; known are {}", known.join(", "));
+            Fault::new("", "unknown-field", message)
+        };
+        strange.take(FAULTS_MAX).map(fault).collect()
+    }
+
+    /// The version that a form was shown of; none where the form holds none.
+    ///
+    /// # Errors
+    ///
+    /// What is no version: passed over it would let an edit through that was made of another one.
+    pub(super) fn version(&self) -> Result<Option<u64>, Problem> {
+        let parsed = self.word("version").map(str::parse).transpose();
+        parsed.map_err(|_| Problem::field("/version", "type", "must be a whole number"))
     }
 
     /// Whether a box is ticked.

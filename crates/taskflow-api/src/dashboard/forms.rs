@@ -193,6 +193,10 @@ pub(super) fn again(error: ServiceError) -> Result<(StatusCode, Vec<Fault>), Pro
             let fault = Fault::new("", error.code(), message);
             Ok((Problem::from(error).status(), vec![fault]))
         }
+        ServiceError::NotEnded(_) | ServiceError::KeyHeld(_) => {
+            let fault = Fault::new("", error.code(), format!("Nothing was saved: {error}."));
+            Ok((StatusCode::CONFLICT, vec![fault]))
+        }
         error => Err(error.into()),
     }
 }

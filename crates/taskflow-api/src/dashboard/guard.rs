@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{FromRef, Request, State};
+use axum::extract::{FromRef, OriginalUri, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::request::Parts;
@@ -13,7 +13,7 @@ use taskflow_service::sessions::Sessions;
 
 use super::fault::Shown;
 use super::fields::encoded;
-use crate::problem::Problem;
+use crate::problem::{Problem, of_status};
 use crate::state::{ApiKey, ApiState};
 
 /// The cookie of a session. Its prefix has browsers keep it to this host and to HTTPS (RFC 6265bis, 4.1.3).
@@ -23,16 +23,44 @@ pub(super) const COOKIE: &str = "__Host-taskflow";
 pub(super) async fn guard(State(state): State<ApiState>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let page = is_document(&parts.headers);
+    let back = above(parts.uri.path());
     let mut response = match admitted(&state, &parts).await {
         Ok(None) => next.run(Request::from_parts(parts, body)).await,
         Ok(Some(elsewhere)) => elsewhere,
         Err(problem) => problem.into_response(),
     };
     if page {
-        let signed = state.options().key.is_some();
-        response.extensions_mut().insert(Shown { signed, title: state.options().title.clone() });
+        response.extensions_mut().insert(shown(&state, back));
     }
     response
+}
+
+fn shown(state: &ApiState, back: Option<String>) -> Shown {
+    let options = state.options();
+    Shown { signed: options.key.is_some(), back, title: options.title.clone() }
+}
+
+/// What stands where no page is: a page for who looks for one.
+pub(crate) async fn nowhere(
+    State(state): State<ApiState>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+) -> Response {
+    let mut response = of_status(http::StatusCode::NOT_FOUND).into_response();
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let looks = accept.is_some_and(|accept| accept.contains("text/html"));
+    if looks && !uri.path().starts_with("/api/") {
+        response.extensions_mut().insert(shown(&state, None));
+    }
+    response
+}
+
+/// The page above an act: that of the task, queue or worker.
+fn above(path: &str) -> Option<String> {
+    let mut parts = path.split('/').skip(1);
+    let (what, name, act) = (parts.next()?, parts.next()?, parts.next()?);
+    let known = matches!(what, "tasks" | "queues" | "workers");
+    (known && !act.is_empty()).then(|| format!("/{what}/{name}"))
 }
 
 /// Whether somebody looks at the answer, and no script.
@@ -75,10 +103,12 @@ pub(super) async fn is_signed_in(
 
 /// The token of the session's cookie. Two are none: nobody could tell which one counts.
 pub(super) fn session(headers: &HeaderMap) -> Option<String> {
-    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let mut named = cookies.flat_map(|line| line.split(';')).filter_map(|cookie| {
-        let (name, value) = cookie.trim().split_once('=')?;
-        (name == COOKIE).then(|| value.to_owned())
+    // As bytes: what others keep on this host need not be ASCII.
+    let lines = headers.get_all(header::COOKIE).iter().map(http::HeaderValue::as_bytes);
+    let cookies = lines.flat_map(|line| line.split(|byte| *byte == b';'));
+    let mut named = cookies.filter_map(|cookie| {
+        let value = cookie.trim_ascii().strip_prefix(COOKIE.as_bytes())?.strip_prefix(b"=")?;
+        Some(String::from_utf8_lossy(value).into_owned())
     });
     match (named.next(), named.next()) {
         (Some(token), None) => Some(token),
@@ -99,10 +129,14 @@ pub(super) fn is_own(headers: &HeaderMap) -> bool {
     of.is_some() && of == host
 }
 
+/// A longer address does not come through a sign-in, in bytes: encoded in another one it still fits.
+const NEXT_BYTES_MAX: usize = 2000;
+
 /// A path of this server to which a sign-in may lead: nothing that a browser could take for another host.
 pub(super) fn local(next: Option<&str>) -> String {
     let fits = |next: &&str| {
-        next.starts_with('/')
+        next.len() <= NEXT_BYTES_MAX
+            && next.starts_with('/')
             && !next.starts_with("//")
             && next.bytes().all(|b| b.is_ascii_graphic() && b != b'\\')
             && !next.starts_with("/sign-")

@@ -16,11 +16,21 @@ const VALUES_MAX: usize = 1000;
 /// Longer texts are not taken apart for a page, in bytes.
 const BYTES_MAX: usize = 256 * 1024;
 
+/// So much is read for a tree, all its layers together, in bytes: some milliseconds.
+const READ_MAX: usize = 1024 * 1024;
+
 /// So much of one text is shown, in characters.
 const TEXT_CHARS_MAX: usize = 2000;
 
 /// Objects and lists with more parts than this are closed at first.
 const OPEN_MAX: usize = 30;
+
+/// What may still be read and shown, and whether something was left out.
+struct Left {
+    values: usize,
+    bytes: usize,
+    short: bool,
+}
 
 /// One layer of a value, with its parts as they were written.
 enum Layer<'a> {
@@ -63,20 +73,28 @@ pub(super) fn tree(text: &str, path: &str) -> Markup {
     if text.len() > BYTES_MAX {
         return html! { p.quiet { "Too long to be shown here: " (words::number(text.len() as u64)) " bytes." } };
     }
-    let mut left = VALUES_MAX + 1;
+    let mut left = Left { values: VALUES_MAX, bytes: READ_MAX, short: false };
     let inside = value(text, path, &mut left);
     html! {
         div.json { (inside) }
-        @if left == 0 { p.quiet { "More than " (VALUES_MAX) " values: the rest is not shown." } }
+        @if left.short { p.quiet { "Too much for a page: the rest is not shown." } }
     }
 }
 
-fn value(text: &str, path: &str, left: &mut usize) -> Markup {
-    *left = left.saturating_sub(1);
+fn value(text: &str, path: &str, left: &mut Left) -> Markup {
+    left.values = left.values.saturating_sub(1);
     let text = text.trim();
     match text.as_bytes().first() {
+        // Each layer is read by itself: deep ones are read again and again.
+        Some(b'{' | b'[') if left.bytes < text.len() => {
+            left.short = true;
+            html! { span.v.null { "…" } }
+        }
         Some(b'{' | b'[') => match serde_json::from_str::<Layer<'_>>(text) {
-            Ok(layer) => parts(&layer, path, left),
+            Ok(layer) => {
+                left.bytes -= text.len();
+                parts(&layer, path, left)
+            }
             Err(_) => scalar(text),
         },
         _ => scalar(text),
@@ -100,7 +118,7 @@ fn cut(text: &str) -> String {
     }
 }
 
-fn parts(layer: &Layer<'_>, path: &str, left: &mut usize) -> Markup {
+fn parts(layer: &Layer<'_>, path: &str, left: &mut Left) -> Markup {
     let (n, open, close) = match layer {
         Layer::Object(parts) => (parts.len(), "{", "}"),
         Layer::List(parts) => (parts.len(), "[", "]"),
@@ -109,12 +127,12 @@ fn parts(layer: &Layer<'_>, path: &str, left: &mut usize) -> Markup {
         return html! { span.v.null { (open) (close) } };
     }
     let mut rows = Vec::new();
-    let mut row = |name: &dyn Fn() -> String, text: &RawValue, left: &mut usize| {
-        if *left > 1 {
+    let mut row = |name: &dyn Fn() -> String, text: &RawValue, left: &mut Left| {
+        if left.values > 0 {
             let at = format!("{path}.{}", rows.len());
             rows.push((name(), value(text.get(), &at, left)));
         } else {
-            *left = 0;
+            left.short = true;
         }
     };
     match layer {

@@ -13,7 +13,7 @@ mod failed;
 pub(crate) mod fault;
 mod fields;
 mod forms;
-mod guard;
+pub(crate) mod guard;
 mod json;
 mod live;
 mod many;

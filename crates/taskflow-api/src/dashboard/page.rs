@@ -76,7 +76,7 @@ impl Frame {
                 (self.head(title))
                 body {
                     a.skip href="#main" { "Skip to the content" }
-                    @if place != Place::None || self.options.key.is_none() { (self.top(place)) }
+                    @if place != Place::None || self.options.key.is_none() { (top(place, self.options.key.is_some())) }
                     main id="main" tabindex="-1" data-live=[self.live.as_deref()] { (inside) }
                     (self.foot())
                 }
@@ -99,38 +99,6 @@ impl Frame {
         }
     }
 
-    fn top(&self, place: Place) -> Markup {
-        html! {
-            header.top {
-                a.brand href="/" {
-                    svg viewBox="0 0 24 24" width="22" height="22" aria-hidden="true" {
-                        path d="M3 6h11M3 12h15M3 18h8" {}
-                        path.dot d="M18 18l2 2 3-4" {}
-                    }
-                    "TaskFlow"
-                }
-                nav aria-label="Main" {
-                    ul {
-                        @for (at, path, word) in PLACES {
-                            li {
-                                a href=(path) aria-current=[(at == place).then_some("page")] { (word) }
-                            }
-                        }
-                    }
-                }
-                div.end {
-                    a.button.primary href="/tasks/new"
-                        aria-current=[(place == Place::Create).then_some("page")] { "New task" }
-                    @if self.options.key.is_some() {
-                        form.act method="post" action="/sign-out" {
-                            button.plain type="submit" { "Sign out" }
-                        }
-                    }
-                }
-            }
-        }
-    }
-
     fn foot(&self) -> Markup {
         html! {
             footer.foot {
@@ -146,6 +114,39 @@ impl Frame {
                     a href="/openapi.json" { "OpenAPI" } " "
                     a href="/errors" { "Errors" } " "
                     a href="/api/v1/health" { "Health" }
+                }
+            }
+        }
+    }
+}
+
+/// The navigation; with a way out where somebody had to sign in.
+pub(super) fn top(place: Place, signed: bool) -> Markup {
+    html! {
+        header.top {
+            a.brand href="/" {
+                svg viewBox="0 0 24 24" width="22" height="22" aria-hidden="true" {
+                    path d="M3 6h11M3 12h15M3 18h8" {}
+                    path.dot d="M18 18l2 2 3-4" {}
+                }
+                "TaskFlow"
+            }
+            nav aria-label="Main" {
+                ul {
+                    @for (at, path, word) in PLACES {
+                        li {
+                            a href=(path) aria-current=[(at == place).then_some("page")] { (word) }
+                        }
+                    }
+                }
+            }
+            div.end {
+                a.button.primary href="/tasks/new"
+                    aria-current=[(place == Place::Create).then_some("page")] { "New task" }
+                @if signed {
+                    form.act method="post" action="/sign-out" {
+                        button.plain type="submit" { "Sign out" }
+                    }
                 }
             }
         }

@@ -247,6 +247,14 @@ pub(super) fn faults(faults: &[&Fault]) -> Markup {
     }
 }
 
+/// With a capital letter and an end.
+pub(super) fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{first}{}{end}", letters.as_str())
+}
+
 /// A pointer as people call the field.
 pub(super) fn place(pointer: &str) -> &str {
     pointer.trim_start_matches(['/', '?'])

@@ -97,7 +97,7 @@ pub(super) fn table(lines: &[Line], now: Timestamp, acts: bool) -> Markup {
                     th.num scope="col" { "Oldest ready" }
                     th.num scope="col" { "Completed / min" }
                     th.num scope="col" { "Failed" }
-                    th scope="col" { "Limits" }
+                    th.less scope="col" { "Limits" }
                     @if acts { th scope="col" { span.unseen { "Acts" } } }
                 } }
                 tbody { @for line in lines { (row(line, now, acts)) } }
@@ -124,7 +124,7 @@ fn row(line: &Line, now: Timestamp, acts: bool) -> Markup {
             td.num { (parts::maybe_ago(*oldest, now)) }
             td.num { (per_minute(*rate)) }
             td.num { (of(Status::Failed)) }
-            td { (limits(queue)) }
+            td.less { (limits(queue)) }
             @if acts {
                 td.acts {
                     @if queue.pause.is_some() { (parts::button(&format!("{}/resume", places::queue(name)), "Resume", "")) }
@@ -259,6 +259,11 @@ async fn pause(
     Sent(fields): Sent,
 ) -> Result<Response, Problem> {
     let reason = fields.word("reason").map(str::to_owned);
+    let paused = queues.get(Actor::DEFAULT, name.clone()).await.map(|view| view.queue.pause);
+    if reason.is_none() && matches!(paused, Ok(Some(_))) {
+        // Somebody did so meanwhile; their reason stays.
+        return Ok(places::back(&headers, &places::queue(name.as_str())));
+    }
     let patch = QueuePatch { pause: Some(Some(reason)), ..QueuePatch::default() };
     queues.set(Actor::DEFAULT, name.clone(), None, patch).await?;
     Ok(places::back(&headers, &places::queue(name.as_str())))

@@ -4,6 +4,7 @@ use axum::extract::{FromRef, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
 use maud::{Markup, html};
+use taskflow_core::limits::STARVATION_GUARD_DEFAULT;
 use taskflow_core::queue::{Defaults, Keep, RateLimit};
 use taskflow_core::{Fault, Priority, Queue, QueuePatch};
 use taskflow_service::queues::Queues;
@@ -109,8 +110,9 @@ fn patch(fields: &Fields, before: &Queue) -> Result<QueuePatch, Vec<Fault>> {
         faults.take(parsed.map_err(|_| rule()))
     };
     let (tasks, per_seconds) = (number("rate_tasks"), number("rate_seconds"));
+    let priority = fields.word("priority").and_then(Priority::parse);
     let defaults = Defaults {
-        priority: fields.word("priority").and_then(Priority::parse),
+        priority,
         max_attempts: number("max_attempts"),
         retry: before.settings.defaults.retry,
         timeout_seconds: number("timeout_seconds"),
@@ -122,7 +124,7 @@ fn patch(fields: &Fields, before: &Queue) -> Result<QueuePatch, Vec<Fault>> {
         rate_limit: Some(
             tasks.zip(per_seconds).map(|(tasks, per_seconds)| RateLimit { tasks, per_seconds }),
         ),
-        starvation_guard: number("starvation_guard"),
+        starvation_guard: Some(number("starvation_guard").unwrap_or(STARVATION_GUARD_DEFAULT)),
         defaults: Some(defaults),
         retention: Some(Keep {
             completed_seconds: number("completed_seconds"),
@@ -131,6 +133,8 @@ fn patch(fields: &Fields, before: &Queue) -> Result<QueuePatch, Vec<Fault>> {
         }),
         pause: None,
     };
+    let known = fields.word("priority").is_none() == priority.is_none();
+    faults.check(known, "/priority", "unknown-word", "must be low, medium, high or urgent");
     let both = fields.word("rate_tasks").is_some() == fields.word("rate_seconds").is_some();
     faults.check(
         both,
@@ -148,7 +152,7 @@ fn renamed(fault: Fault) -> Fault {
     let pointer = match fault.pointer.as_str() {
         "/rate_limit/tasks" => "/rate_tasks".to_owned(),
         "/rate_limit/per_seconds" => "/rate_seconds".to_owned(),
-        other => other.to_owned(),
+        other => other.strip_prefix("/retention").unwrap_or(other).to_owned(),
     };
     Fault { pointer, ..fault }
 }
@@ -162,7 +166,7 @@ pub(super) async fn save(
 ) -> Result<Response, Problem> {
     let service: Queues = FromRef::from_ref(&state);
     let view = service.get(Actor::DEFAULT, name.clone()).await?;
-    let version = fields.word("version").and_then(|text| text.parse().ok());
+    let version = fields.version()?;
     let done = match patch(&fields, &view.queue) {
         Ok(patch) => service.set(Actor::DEFAULT, name.clone(), version, patch).await,
         Err(faults) => Err(ServiceError::Invalid(faults)),

@@ -64,7 +64,7 @@ async fn page(
         }
         (data(&task))
         section.card {
-            h2 { "The same with curl" }
+            h2 { "Create one like it with curl" }
             (parts::command("curl", &command))
         }
     };
@@ -124,7 +124,7 @@ fn why(reasons: &[Reason], now: Timestamp) -> Markup {
         ul.reasons {
             @for reason in reasons {
                 li {
-                    p { strong { (sentence(&reason.detail)) } " " (parts::label(reason.code, "quiet")) }
+                    p { strong { (parts::sentence(&reason.detail)) } " " (parts::label(reason.code, "quiet")) }
                     @if let Some(ends) = &reason.ends { p.quiet { "What ends that: " (ends) "." } }
                     @if let Some(until) = reason.until { p.quiet { "Until " (parts::exact(until)) ", " (parts::ago(until, now)) "." } }
                     @if !reason.tasks.is_empty() {
@@ -134,14 +134,6 @@ fn why(reasons: &[Reason], now: Timestamp) -> Markup {
             }
         }
     }
-}
-
-/// With a capital letter and an end.
-fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };
-    format!("{first}{}{end}", letters.as_str())
 }
 
 fn facts(task: &Task, now: Timestamp) -> Markup {
@@ -279,7 +271,7 @@ async fn retry(
     TaskPath(id): TaskPath,
     Sent(fields): Sent,
 ) -> Result<Response, Problem> {
-    let version = fields.word("version").and_then(|text| text.parse().ok());
+    let version = fields.version()?;
     edited(&tasks, id, version, TaskPatch { rerun: true, ..TaskPatch::default() }).await
 }
 

@@ -28,6 +28,9 @@ pub(super) fn router() -> Router<ApiState> {
     Router::new().route("/tasks", get(page))
 }
 
+/// What stands beside a filter in addresses and forms of tasks.
+const BESIDE: [&str; 7] = ["after", "did", "changed", "skipped", "more", "do", "sure"];
+
 /// The filter that an address holds.
 pub(super) fn filter(fields: &Fields) -> (FilterWords, Result<Filter, Vec<Fault>>) {
     let mut words = FilterWords::default();
@@ -36,7 +39,13 @@ pub(super) fn filter(fields: &Fields) -> (FilterWords, Result<Filter, Vec<Fault>
             words.take(name, text);
         }
     }
-    let filter = words.check("?");
+    let known = [&FilterWords::NAMES[..], &BESIDE].concat();
+    let strange = fields.strange(&known);
+    let filter = match (words.check("?"), strange.is_empty()) {
+        (filter, true) => filter,
+        (Ok(_), false) => Err(strange),
+        (Err(faults), false) => Err([faults, strange].concat()),
+    };
     (words, filter)
 }
 
@@ -240,7 +249,7 @@ fn done(fields: &Fields) -> Markup {
     html! {
         p.notice.good role="status" data-flash {
             (parts::tasks(changed)) " " (if changed == 1 { "was " } else { "were " }) (word) "."
-            @if skipped > 0 { " " (parts::tasks(skipped)) " changed meanwhile, or it could not be done to them." }
+            @if skipped > 0 { " " (parts::tasks(skipped)) " of the filter " (if skipped == 1 { "was" } else { "were" }) " left as " (if skipped == 1 { "it is" } else { "they are" }) ": that cannot be done to them, or they changed meanwhile." }
             @if fields.ticked("more") { " Time ran out before all were looked at: do it once more." }
         }
     }

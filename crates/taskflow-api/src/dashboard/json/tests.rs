@@ -48,6 +48,21 @@ fn a_deep_value_does_not_overflow() {
 }
 
 #[test]
+fn what_is_deep_and_long_is_shown_in_part() {
+    let inside = vec!["1"; 100_000].join(",");
+    let page = shown(&format!("{}{inside}{}", "[".repeat(60), "]".repeat(60)));
+    let layers = page.matches("<details").count();
+    assert!(layers <= READ_MAX / inside.len() + 1, "{layers} layers were read");
+    assert!(page.contains("the rest is not shown"));
+}
+
+#[test]
+fn as_many_values_as_may_be_shown_are_shown_whole() {
+    let list = format!("[{}1]", "1,".repeat(VALUES_MAX - 2));
+    assert!(!shown(&list).contains("the rest is not shown"));
+}
+
+#[test]
 fn plain_values_have_a_kind_each() {
     for (text, kind) in [("\"a\"", "text"), ("true", "bool"), ("null", "null"), ("7", "number")] {
         assert!(shown(text).contains(&format!("v {kind}")), "{text}");

@@ -97,6 +97,12 @@ async fn a_queue_is_paused_and_resumed() {
     let text = page(&app, &format!("/tasks/{id}")).await;
     assert!(text.contains("is paused") && text.contains("flood"), "{text}");
     assert!(page(&app, "/queues").await.contains("/queues/default/resume"));
+    sent(&app, "/queues/default/pause", &[]).await;
+    let queue = app.get("/api/v1/queues/default").await.ok(200);
+    assert_eq!(
+        queue["pause_reason"], "flood",
+        "a second pause without a reason leaves the first one's"
+    );
     sent(&app, "/queues/default/resume", &[]).await;
     assert_eq!(app.claim(1).await.len(), 1);
 }

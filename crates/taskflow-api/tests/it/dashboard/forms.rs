@@ -135,15 +135,96 @@ async fn an_edit_of_what_somebody_else_changed_meanwhile_is_not_saved_unless_som
     let at = format!("/tasks/{id}/edit");
     app.put(&format!("/api/v1/tasks/{id}"), &json!({"title": "theirs"})).await.ok(200);
     // Shown again for another fault, the form is still the one of the version that was seen.
-    let wrong = send(&app, &at, &[("version", "1"), ("title", "mine"), ("max_attempts", "x")]).await;
-    assert!(wrong.status == 422 && wrong.text.contains("name=\"version\" value=\"1\""), "{}", wrong.text);
+    let wrong =
+        send(&app, &at, &[("version", "1"), ("title", "mine"), ("max_attempts", "x")]).await;
+    assert!(
+        wrong.status == 422 && wrong.text.contains("name=\"version\" value=\"1\""),
+        "{}",
+        wrong.text
+    );
     let stale = send(&app, &at, &[("version", "1"), ("title", "mine")]).await;
     assert_eq!(stale.status, 412);
-    assert!(stale.text.contains("Somebody changed it") && stale.text.contains("value=\"mine\""), "{}", stale.text);
+    assert!(
+        stale.text.contains("Somebody changed it") && stale.text.contains("value=\"mine\""),
+        "{}",
+        stale.text
+    );
     assert!(stale.text.contains("name=\"version\" value=\"2\""), "{}", stale.text);
     assert_eq!(app.task(&id).await["title"], "theirs");
     sent(&app, &at, &[("version", "2"), ("title", "mine")]).await;
     assert_eq!(app.task(&id).await["title"], "mine");
+}
+
+#[tokio::test]
+async fn a_field_that_nobody_touched_is_not_written_over_what_somebody_else_made_of_it() {
+    let app = TestApp::new();
+    let id = app.titled("before").await["id"].clone();
+    let at = format!("/tasks/{id}/edit");
+    let form = page(&app, &at).await;
+    let was =
+        form.split("name=\"was-title\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
+    let was = was.expect("what the form showed").to_owned();
+    app.put(&format!("/api/v1/tasks/{id}"), &json!({"title": "theirs"})).await.ok(200);
+    let mine = [("was-title", was.as_str()), ("title", "before"), ("priority", "high")];
+    let stale = send(&app, &at, &[&mine[..], &[("version", "1")]].concat()).await;
+    assert_eq!(stale.status, 412);
+    assert!(
+        stale.text.contains("value=\"theirs\""),
+        "what nobody touched is shown as it is: {}",
+        stale.text
+    );
+    sent(&app, &at, &[&mine[..], &[("version", "2")]].concat()).await;
+    let task = app.task(&id).await;
+    assert_eq!((&task["title"], &task["priority"]), (&json!("theirs"), &json!("high")));
+}
+
+#[tokio::test]
+async fn a_taken_key_is_told_and_a_copy_keeps_its_back_off() {
+    let app = TestApp::new();
+    let body = json!({"title": "t", "unique_key": "k", "retry": {"strategy": "fixed", "base_seconds": 7.0}});
+    let id = app.create(&body).await["id"].clone();
+    let answer = send(&app, "/tasks/new", &[("title", "mine"), ("unique_key", "k")]).await;
+    assert_eq!(answer.status, 422);
+    assert!(
+        answer.text.contains("task 1 holds it") && answer.text.contains("value=\"mine\""),
+        "{}",
+        answer.text
+    );
+    let form = page(&app, &format!("/tasks/new?from={id}")).await;
+    assert!(form.contains("&quot;strategy&quot;:&quot;fixed&quot;"), "{form}");
+}
+
+#[tokio::test]
+async fn what_is_no_version_lets_nothing_through() {
+    let app = TestApp::new();
+    let id = app.titled("t").await["id"].clone();
+    for version in ["junk", "99999999999999999999", "-1"] {
+        for path in [
+            format!("/tasks/{id}/edit"),
+            format!("/tasks/{id}/retry"),
+            "/queues/default".to_owned(),
+        ] {
+            let answer = send(&app, &path, &[("title", "mine"), ("version", version)]).await;
+            assert_eq!(answer.status, 422, "{path} {version}");
+        }
+    }
+    assert_eq!(app.task(&id).await["title"], "t");
+}
+
+#[tokio::test]
+async fn a_field_that_is_not_known_is_refused() {
+    let app = TestApp::new();
+    let answer = send(&app, "/tasks/new", &[("title", "t"), ("prioritty", "high")]).await;
+    assert!(answer.status == 422 && answer.text.contains("prioritty"), "{}", answer.text);
+    assert_eq!(app.get("/api/v1/tasks").await.ok(200), json!([]));
+    app.titled("t").await;
+    for path in ["/tasks?stauts=failed", "/tasks/many?do=delete&stauts=failed"] {
+        let answer = app.get(path).await;
+        assert!(answer.status == 422 && answer.text.contains("stauts"), "{path}: {}", answer.text);
+    }
+    let fields = [("do", "delete"), ("sure", "yes"), ("stauts", "failed")];
+    assert_eq!(send(&app, "/tasks/many", &fields).await.status, 422);
+    assert_eq!(app.get("/api/v1/tasks").await.ok(200).as_array().map(Vec::len), Some(1));
 }
 
 #[tokio::test]

@@ -61,6 +61,8 @@ async fn the_key_is_exchanged_for_a_session() {
     let live = with(&app, &cookie, "/live").await;
     assert_eq!((live.status, live.header("content-type")), (200, "text/event-stream"));
     assert!(live.text.contains("event: ready"), "{}", live.text);
+    let others = format!("name=Z\u{fc}rich; {cookie}");
+    assert_eq!(with(&app, &others, "/tasks").await.status, 200, "cookies of others on this host");
     // A browser that does not keep the cookie is told why it comes back.
     let again = app.get(answer.header("location")).await;
     assert!(again.text.contains("did not keep the session"), "{}", again.text);

@@ -234,6 +234,18 @@ async fn what_is_not_there_is_a_page_with_a_request_id() {
         assert!(answer.header("content-type").starts_with("text/html"), "{path}");
         assert!(answer.text.contains(answer.header("x-request-id")), "{path}");
     }
+    let people = [("accept", "text/html,application/xhtml+xml")];
+    let answer = app.call("GET", "/nope", &people, "").await;
+    assert!(answer.status == 404 && answer.text.contains("<h1>Not found</h1>"), "{}", answer.text);
+    app.get("/nope").await.refused(404, "not-found");
+    app.call("GET", "/api/v1/nope", &people, "").await.refused(404, "not-found");
+    let id = app.titled("t").await["id"].clone();
+    let refused = super::send(&app, &format!("/tasks/{id}/retry"), &[("version", "7")]).await;
+    assert!(
+        refused.status == 412 && refused.text.contains(&format!("href=\"/tasks/{id}\"")),
+        "a way back: {}",
+        refused.text
+    );
     let asked = [("sec-fetch-dest", "empty")];
     app.call("GET", "/tasks/7", &asked, "").await.refused(404, "not-found");
 }
