@@ -17,7 +17,7 @@ async fn payload(server: &Server, id: i64) -> String {
 }
 
 #[tokio::test]
-async fn a_queue_is_paused_and_resumed_by_a_button() {
+async fn a_queue_is_paused_and_resumed_by_buttons_and_set_by_its_form() {
     let server = Server::start(&[]).await;
     let task = |queue: &str| json!({"title": "Letter", "queue": queue});
     let first = server.create(task("mail")).await;
@@ -51,14 +51,11 @@ async fn a_queue_is_paused_and_resumed_by_a_button() {
     page.click("#turn form[action$='/resume'] button").await;
     page.until_there("#turn form[action$='/pause']").await;
     server.until(held, "completed").await;
-    page.assert_no_complaints().await;
+    settings_are_saved_or_refused_beside_their_fields(&server, &page).await;
+    page.assert_no_complaints_but(&["422"]).await;
 }
 
-#[tokio::test]
-async fn the_settings_of_a_queue_are_saved_and_refused_beside_their_fields() {
-    let server = Server::start(&[WORKER_OFF]).await;
-    server.create(json!({"title": "Letter", "queue": "mail"})).await;
-    let page = Page::of(&server.url).await;
+async fn settings_are_saved_or_refused_beside_their_fields(server: &Server, page: &Page) {
     page.open("/queues/mail").await;
     page.fill("#field-concurrency_limit", "3").await;
     page.fill("#field-max_attempts", "1000").await;
@@ -71,11 +68,10 @@ async fn the_settings_of_a_queue_are_saved_and_refused_beside_their_fields() {
     let queue = server.get("/api/v1/queues/mail").await.is(200);
     assert_eq!(queue["concurrency_limit"], 3);
     assert_eq!(queue["defaults"]["max_attempts"], 7);
-    page.assert_no_complaints_but(&["422"]).await;
 }
 
 #[tokio::test]
-async fn a_failed_task_is_retried_and_edited_until_it_completes() {
+async fn a_task_is_retried_and_edited_and_what_was_not_touched_stays_digit_by_digit() {
     let server = Server::start(&[]).await;
     let task = json!({"title": "Broken", "kind": "sleep", "payload": {"seconds": 0, "fail": true}, "max_attempts": 1});
     let id = server.create(task).await;
@@ -98,41 +94,38 @@ async fn a_failed_task_is_retried_and_edited_until_it_completes() {
     page.until_text("#head .chip", "completed").await;
     assert_eq!(server.outcomes(id).await, ["failed", "failed", "completed"]);
     assert_eq!(server.task(id).await["payload"], json!({"seconds": 0}));
+    a_payload_survives_an_edit_of_the_title(&server, &page).await;
     page.assert_no_complaints().await;
 }
 
-#[tokio::test]
-async fn numbers_and_texts_of_a_payload_survive_an_edit_digit_by_digit() {
-    let server = Server::start(&[WORKER_OFF]).await;
+async fn a_payload_survives_an_edit_of_the_title(server: &Server, page: &Page) {
     let numbers = r#"{"big": 123456789012345678901234567890, "price": 1.50, "tiny": 1E-400, "text": "a\u0041\r\n\/"}"#;
     let body = format!(r#"{{"title": "Count", "kind": "manual", "payload": {numbers}}}"#);
     let request = client().post(format!("{}/api/v1/tasks", server.url));
     let request = request.header("Content-Type", "application/json").body(body);
     assert_eq!(request.send().await.unwrap().status().as_u16(), 201);
-    let before = payload(&server, 1).await;
+    let before = payload(server, 2).await;
     assert!(before.contains("123456789012345678901234567890"), "{before}");
 
-    let page = Page::of(&server.url).await;
-    page.open("/tasks/1").await;
+    page.open("/tasks/2").await;
     let shown = page.texts("#payload .number").await;
     assert_eq!(shown, ["123456789012345678901234567890", "1.50", "1E-400"]);
     page.click("#acts a[href$='/edit']").await;
     page.fill("#field-title", "Count again").await;
     page.click("button[value=save]").await;
-    page.until_text("h1", "#1 Count again").await;
-    assert_eq!(payload(&server, 1).await, before);
-    page.click("a[href$='/1/payload']").await;
+    page.until_text("h1", "#2 Count again").await;
+    assert_eq!(payload(server, 2).await, before);
+    page.click("a[href$='/2/payload']").await;
     assert_eq!(page.text("body").await, before);
-    page.open("/tasks/new?from=1").await;
+    page.open("/tasks/new?from=2").await;
     assert_eq!(page.value("#field-payload").await, before);
     page.click("form.create button[type=submit]").await;
-    page.until_path("/tasks/2").await;
-    assert_eq!(payload(&server, 2).await, before);
-    page.assert_no_complaints().await;
+    page.until_path("/tasks/3").await;
+    assert_eq!(payload(server, 3).await, before);
 }
 
 #[tokio::test]
-async fn all_tasks_of_a_filter_are_cancelled_and_deleted_after_a_look_at_their_count() {
+async fn many_tasks_are_cancelled_deleted_and_retried_after_a_look_at_their_count() {
     let server = Server::start(&[WORKER_OFF]).await;
     let task = |tag: &str| json!({"title": "Letter", "kind": "manual", "tags": [tag]});
     let mut tagged = Vec::new();
@@ -168,23 +161,21 @@ async fn all_tasks_of_a_filter_are_cancelled_and_deleted_after_a_look_at_their_c
     page.until_there("#tasks .empty").await;
     server.get(&format!("/api/v1/tasks/{}", tagged[0])).await.is(404);
     assert_eq!(server.task(other).await["status"], "pending");
+    a_group_of_failures_shows_up_and_is_run_once_more(&server, &page).await;
     page.assert_no_complaints().await;
 }
 
-#[tokio::test]
-async fn a_group_of_failures_shows_up_and_is_run_once_more() {
-    let server = Server::start(&[WORKER_OFF]).await;
+async fn a_group_of_failures_shows_up_and_is_run_once_more(server: &Server, page: &Page) {
     for n in 0..3 {
         server.create(json!({"title": format!("Letter {n}"), "kind": KIND})).await;
     }
-    let page = Page::of(&server.url).await;
     page.open_marked("/failed").await;
     page.until_there("#failed .empty").await;
     let mut alike = Vec::new();
     for n in 0..2 {
-        alike.push(fail_next(&server, &format!("no answer from host {n}: 100 % & <more>")).await);
+        alike.push(fail_next(server, &format!("no answer from host {n}: 100 % & <more>")).await);
     }
-    let other = fail_next(&server, "something else").await;
+    let other = fail_next(server, "something else").await;
     page.until("two groups", async || {
         page.texts("#failed tbody td:first-child").await == ["2", "1"]
     })
@@ -199,7 +190,6 @@ async fn a_group_of_failures_shows_up_and_is_run_once_more() {
         assert_eq!(server.task(id).await["status"], "pending");
     }
     assert_eq!(server.task(other).await["status"], "failed");
-    page.assert_no_complaints().await;
 }
 
 #[tokio::test]

@@ -168,15 +168,14 @@ async fn a_page_that_followed_everything_is_the_page_that_a_reload_shows() {
     page.until_text("#head .chip", "cancelled").await;
     page.assert_as_loaded().await;
 
-    page.open_marked("/workers/test").await;
     server.create(json!({"title": "Held", "kind": KIND})).await;
-    let claimed = server.claim(KIND, 3600).await;
-    page.until_there("#turn .confirm").await;
-    page.assert_as_loaded().await;
-    let id = claimed["id"].as_i64().unwrap();
-    report(&server, id, "release", &claimed["lease_token"], json!({})).await;
-    page.until_gone("#turn .confirm").await;
-    page.assert_as_loaded().await;
+    server.claim(KIND, 3600).await;
+    page.open_marked("/workers/test").await;
+    for (act, label) in [("drain", "draining"), ("resume", "working")] {
+        server.post(&format!("/api/v1/workers/test/{act}"), json!({})).await.is(200);
+        page.until_text("#worker .label", label).await;
+        page.assert_as_loaded().await;
+    }
     page.assert_no_complaints().await;
 }
 

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::page::Page;
+use super::pages::assert_sound;
 use crate::server::{Server, client};
 
 const KEY: &str = "a-key-of-the-tests";
@@ -22,9 +23,11 @@ async fn assert_live(server: &Server, page: &Page) {
 }
 
 #[tokio::test]
-async fn the_key_leads_to_where_one_wanted_and_signing_out_ends_it() {
+async fn a_session_begins_with_the_key_and_shows_nothing_after_its_end() {
     let server = Server::start(&SETTINGS).await;
     let page = Page::of(&server.url).await;
+    assert_sound(&page, "/sign-in", "Sign in").await;
+    page.assert_no_complaints().await;
     page.open("/").await;
     page.until_path("/sign-in?next=%2F").await;
     page.open("/tasks?status=pending").await;
@@ -33,6 +36,7 @@ async fn the_key_leads_to_where_one_wanted_and_signing_out_ends_it() {
     assert_eq!(page.shown("nav").await, 0, "nobody is led to pages that they may not see");
     sign_in(&page, "another-key-than-that").await;
     page.until_there(".notice.bad[role=alert]").await;
+    page.assert_accessible().await;
     page.assert_no_complaints_but(&["401"]).await;
     sign_in(&page, KEY).await;
     page.until_path("/tasks?status=pending").await;
@@ -49,16 +53,15 @@ async fn the_key_leads_to_where_one_wanted_and_signing_out_ends_it() {
     page.client.back().await.unwrap();
     page.client.back().await.unwrap();
     page.until("at a sign-in", async || page.path().await.starts_with("/sign-in")).await;
+    an_open_page_leads_to_the_sign_in_at_the_next_news(&server, &page).await;
+    page.assert_no_complaints_but(&["401"]).await;
 }
 
-#[tokio::test]
-async fn a_page_whose_session_is_over_leads_to_the_sign_in_at_the_next_news() {
-    let server = Server::start(&SETTINGS).await;
-    let page = Page::of(&server.url).await;
+async fn an_open_page_leads_to_the_sign_in_at_the_next_news(server: &Server, page: &Page) {
     page.open("/tasks").await;
-    sign_in(&page, KEY).await;
+    sign_in(page, KEY).await;
     page.until_path("/tasks").await;
-    assert_live(&server, &page).await;
+    assert_live(server, page).await;
 
     let cookies = page.client.get_all_cookies().await.unwrap();
     let cookies: Vec<String> =
@@ -71,12 +74,11 @@ async fn a_page_whose_session_is_over_leads_to_the_sign_in_at_the_next_news() {
     page.until_path("/sign-in?next=%2Ftasks").await;
 
     // What a page that was left open still sends is refused, and says why.
-    sign_in(&page, KEY).await;
+    sign_in(page, KEY).await;
     page.until_path("/tasks").await;
     page.open("/tasks/1").await;
     page.client.delete_all_cookies().await.unwrap();
     page.click("#acts form[action$='/cancel'] button").await;
     page.until_there("#main a[href='/sign-in']").await;
     assert_eq!(server.task(1).await["status"], "pending");
-    page.assert_no_complaints_but(&["401"]).await;
 }
