@@ -35,7 +35,9 @@ def lists(store, tasks):
         paths += ["/api/v1/stats", "/api/v1/tasks/stats/summary"]
         paths += ["/", "/?span=day", "/tasks", "/tasks?status=failed", "/tasks?queue=q3&status=completed", "/tasks?q=777",
                   f"/tasks/{tasks // 2}", f"/tasks/{tasks // 2}/edit", "/tasks/new", "/queues", "/queues/q3", "/workers",
-                  "/workers/measure", "/failed", "/tasks/many?do=retry&status=failed", "/tasks/many?do=delete"]
+                  "/workers/measure", "/failed", "/tasks/many?do=retry&status=failed", "/tasks/many?do=delete",
+                  "/tasks/many?do=cancel&tag=t500", "/tasks/many?do=cancel&priority=high", "/tasks/many?do=cancel&q=777",
+                  "/tasks/many?do=cancel&pending_reason=ready"]
         for path in paths:
             took = []
             for _ in range(100):

@@ -1,6 +1,8 @@
 //! The room of queues: SQL of their settings, counts and holders. What a claim makes of the settings is
 //! in `gates.rs` and `work.rs`.
 
+use std::collections::HashMap;
+
 use taskflow_core::limits::{HOLDERS_MAX, QUEUES_MAX};
 use taskflow_core::queue::Pause;
 use taskflow_core::{
@@ -202,11 +204,7 @@ pub(crate) async fn views(
 ) -> Result<Vec<QueueView>, Failure> {
     let texts: Vec<&str> = names.iter().map(QueueName::as_str).collect();
     let params: [Param<'_>; 2] = [(&tenant.0, Type::INT8), (&texts, Type::TEXT_ARRAY)];
-    let plain = |name: &QueueName| QueueView {
-        queue: Queue::plain(name.clone()),
-        counts: Counts::default(),
-    };
-    let mut views: Vec<QueueView> = names.iter().map(plain).collect();
+    let mut settings: HashMap<QueueName, Queue> = HashMap::new();
     let sql = concat!(
         "SELECT ",
         queue_columns!(),
@@ -214,21 +212,21 @@ pub(crate) async fn views(
     );
     for row in session.query(sql, &params).await? {
         let (queue, _) = queue(&row)?;
-        if let Some(view) = views.iter_mut().find(|view| view.queue.name == queue.name) {
-            view.queue = queue;
-        }
+        settings.insert(queue.name.clone(), queue);
     }
+    let mut counts: HashMap<QueueName, Counts> = HashMap::new();
     for row in session.query(COUNTS, &params).await? {
-        let name = rows::queue(&row, 0)?;
         let status = usize::try_from(get::<i16>(&row, 1)?).unwrap_or(usize::MAX);
         let n = u64::try_from(get::<i64>(&row, 2)?).map_err(|_| rows::bad("a count"))?;
-        if let Some(view) = views.iter_mut().find(|view| view.queue.name == name)
-            && let Some(count) = view.counts.0.get_mut(status)
-        {
+        if let Some(count) = counts.entry(rows::queue(&row, 0)?).or_default().0.get_mut(status) {
             *count = n;
         }
     }
-    Ok(views)
+    let view = |name: &QueueName| QueueView {
+        queue: settings.get(name).cloned().unwrap_or_else(|| Queue::plain(name.clone())),
+        counts: counts.get(name).copied().unwrap_or_default(),
+    };
+    Ok(names.iter().map(view).collect())
 }
 
 /// One page by name.

@@ -99,13 +99,44 @@ pub(crate) async fn series(
     ];
     let mut minutes: BTreeMap<Minute, Tally> = BTreeMap::new();
     for row in session.query(SERIES, &params).await? {
-        let tally = minutes.entry(Minute(get(&row, 0)?)).or_default();
-        let (cells, n) = (get::<Vec<i16>>(&row, 1)?, get::<Vec<i64>>(&row, 2)?);
-        for (cell, n) in cells.into_iter().zip(n) {
-            tally.add(cell, u64::try_from(n).map_err(|_| rows::bad("a number is negative"))?);
-        }
+        add(&row, minutes.entry(Minute(get(&row, 0)?)).or_default())?;
     }
     Ok(minutes.into_iter().collect())
+}
+
+/// The same of some queues, with their names.
+const TALLIES: &str = "SELECT queue, cells, n FROM taskflow.series WHERE tenant = $1 AND queue = ANY($2) \
+     AND minute BETWEEN $3 AND $4 UNION ALL SELECT queue, cells, n FROM taskflow.series_deltas \
+     WHERE tenant = $1 AND queue = ANY($2) AND minute BETWEEN $3 AND $4";
+
+/// What happened in each queue, all minutes together.
+pub(crate) async fn tallies(
+    session: &Session,
+    tenant: TenantId,
+    queues: &[QueueName],
+    (first, last): (Minute, Minute),
+) -> Result<Vec<Tally>, Failure> {
+    let names: Vec<&str> = queues.iter().map(QueueName::as_str).collect();
+    let params: [Param<'_>; 4] = [
+        (&tenant.0, Type::INT8),
+        (&names, Type::TEXT_ARRAY),
+        (&first.0, Type::INT4),
+        (&last.0, Type::INT4),
+    ];
+    let mut sums: HashMap<String, Tally> = HashMap::new();
+    for row in session.query(TALLIES, &params).await? {
+        add(&row, sums.entry(get(&row, 0)?).or_default())?;
+    }
+    Ok(names.iter().map(|name| sums.get(*name).cloned().unwrap_or_default()).collect())
+}
+
+/// Adds the cells of a row, which are its second and third column, to a tally.
+fn add(row: &Row, tally: &mut Tally) -> Result<(), Failure> {
+    let (cells, n) = (get::<Vec<i16>>(row, 1)?, get::<Vec<i64>>(row, 2)?);
+    for (cell, n) in cells.into_iter().zip(n) {
+        tally.add(cell, u64::try_from(n).map_err(|_| rows::bad("a number is negative"))?);
+    }
+    Ok(())
 }
 
 /// The first `run_at` of each queue's ready tasks: the first entry of each lane of the index that claims walk,

@@ -495,13 +495,13 @@ impl QueueStore for PostgresStore {
         .await
     }
 
-    async fn queue(&self, scope: TenantId, name: QueueName) -> Result<QueueView, StoreError> {
-        let views = self.read(|session| {
-            let name = [name.clone()];
-            async move { queues::views(&session, scope, &name).await }
-        });
-        let one = views.await?.pop();
-        one.ok_or_else(|| StoreError::Corrupt("an answer is missing".into()))
+    async fn named(
+        &self,
+        scope: TenantId,
+        names: Vec<QueueName>,
+    ) -> Result<Vec<QueueView>, StoreError> {
+        let names = &names;
+        self.read(|session| async move { queues::views(&session, scope, names).await }).await
     }
 
     async fn settings(&self, scope: TenantId) -> Result<Vec<Queue>, StoreError> {
@@ -641,6 +641,17 @@ impl StatsStore for PostgresStore {
         let queue = queue.as_ref();
         self.read(|session| async move { stats::series(&session, scope, queue, first, last).await })
             .await
+    }
+
+    async fn tallies(
+        &self,
+        scope: TenantId,
+        queues: Vec<QueueName>,
+        first: Minute,
+        last: Minute,
+    ) -> Result<Vec<Tally>, StoreError> {
+        let (queues, of) = (&queues, (first, last));
+        self.read(|session| async move { stats::tallies(&session, scope, queues, of).await }).await
     }
 
     async fn oldest(

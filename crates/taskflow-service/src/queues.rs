@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use taskflow_core::limits::STATS_NAMES_MAX;
 use taskflow_core::queue::Defaults;
 use taskflow_core::{Clock, Queue, QueueName, QueuePatch, TenantId};
 use taskflow_store::{QueueSet, QueueView, Store};
@@ -58,10 +59,24 @@ impl Queues {
     /// One queue; one without tasks and settings is not found.
     pub async fn get(&self, actor: Actor, name: QueueName) -> Result<QueueView, ServiceError> {
         let view = self.store.queue(actor.tenant, name.clone()).await?;
-        if view.queue.version == 0 && view.counts.0.iter().all(|n| *n == 0) {
+        if !is_there(&view) {
             return Err(ServiceError::NoQueue(name));
         }
         Ok(view)
+    }
+
+    /// These queues, in the order of `names`, without those that have neither tasks nor settings.
+    pub async fn named(
+        &self,
+        actor: Actor,
+        names: Vec<QueueName>,
+    ) -> Result<Vec<QueueView>, ServiceError> {
+        let mut views = Vec::with_capacity(names.len());
+        for names in names.chunks(STATS_NAMES_MAX as usize) {
+            views.extend(self.store.named(actor.tenant, names.to_vec()).await?);
+        }
+        views.retain(is_there);
+        Ok(views)
     }
 
     /// Changes settings. A claim that begins after the answer keeps to them, on every node.
@@ -132,6 +147,11 @@ impl Queues {
         }
         Some(Arc::clone(book))
     }
+}
+
+/// Whether a queue has tasks or settings.
+fn is_there(view: &QueueView) -> bool {
+    view.queue.version > 0 || view.counts.0.iter().any(|n| *n > 0)
 }
 
 fn told(before: Option<bool>, queue: &Queue) {

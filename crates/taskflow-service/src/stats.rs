@@ -49,6 +49,23 @@ impl Stats {
         Ok(whole)
     }
 
+    /// What happened in each of `queues`, in their order, in the last `minutes` minutes, the present one
+    /// included; and the first of these minutes.
+    pub async fn lately(
+        &self,
+        actor: Actor,
+        queues: Vec<QueueName>,
+        minutes: u32,
+    ) -> Result<(Minute, Vec<Tally>), ServiceError> {
+        let last = Minute::of(self.clock.now());
+        let first = last.plus(-i32::try_from(minutes.saturating_sub(1)).unwrap_or(i32::MAX));
+        let mut tallies = Vec::with_capacity(queues.len());
+        for queues in queues.chunks(STATS_NAMES_MAX as usize) {
+            tallies.extend(self.store.tallies(actor.tenant, queues.to_vec(), first, last).await?);
+        }
+        Ok((first, tallies))
+    }
+
     /// Since when the ready task of each queue waits that is ready for longest; none where none is ready. In
     /// the order of `queues`.
     pub async fn oldest(

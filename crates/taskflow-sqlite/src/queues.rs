@@ -199,14 +199,17 @@ pub(crate) fn own(connection: &Connection) -> Result<Vec<OwnQueue>, Error> {
         .collect()
 }
 
-/// One queue with its tasks.
-pub(crate) fn one(
+/// Queues with their tasks, in the order of `names`.
+pub(crate) fn views(
     connection: &Connection,
     tenant: TenantId,
-    name: &QueueName,
-) -> Result<QueueView, Error> {
-    let (queue, _) = find(connection, tenant, name)?;
-    Ok(QueueView { queue, counts: counts(connection, tenant, name)? })
+    names: &[QueueName],
+) -> Result<Vec<QueueView>, Error> {
+    let view = |name| {
+        let (queue, _) = find(connection, tenant, name)?;
+        Ok(QueueView { queue, counts: counts(connection, tenant, name)? })
+    };
+    names.iter().map(view).collect()
 }
 
 /// One page by name.
@@ -225,7 +228,7 @@ pub(crate) fn page(
             name(row, 0)
         })?
         .collect::<Result<_, _>>()?;
-    names.iter().map(|name| one(connection, tenant, name)).collect()
+    views(connection, tenant, &names)
 }
 
 fn counts(connection: &Connection, tenant: TenantId, name: &QueueName) -> Result<Counts, Error> {

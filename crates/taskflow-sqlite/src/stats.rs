@@ -90,6 +90,23 @@ pub(crate) fn series(
         .collect()
 }
 
+/// What happened in each queue, all minutes together.
+pub(crate) fn tallies(
+    connection: &Connection,
+    tenant: TenantId,
+    queues: &[QueueName],
+    first: Minute,
+    last: Minute,
+) -> Result<Vec<Tally>, Error> {
+    let sum = |queue| {
+        let mut sum = Tally::default();
+        let minutes = series(connection, tenant, Some(queue), first, last)?;
+        minutes.iter().for_each(|(_, tally)| sum.merge(tally));
+        Ok(sum)
+    };
+    queues.iter().map(sum).collect()
+}
+
 /// The lanes of a queue in which tasks are pending.
 const PENDING: &str = "SELECT tenant, status, queue, kind, priority FROM task_counts \
      WHERE tenant = ?1 AND status = 0 AND queue = ?2 AND n > 0";

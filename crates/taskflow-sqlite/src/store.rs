@@ -281,8 +281,12 @@ impl QueueStore for SqliteStore {
         self.readers.read(move |c| queues::page(c, scope, after.as_ref(), limit)).await
     }
 
-    async fn queue(&self, scope: TenantId, name: QueueName) -> Result<QueueView, StoreError> {
-        self.readers.read(move |c| queues::one(c, scope, &name)).await
+    async fn named(
+        &self,
+        scope: TenantId,
+        names: Vec<QueueName>,
+    ) -> Result<Vec<QueueView>, StoreError> {
+        self.readers.read(move |c| queues::views(c, scope, &names)).await
     }
 
     async fn settings(&self, scope: TenantId) -> Result<Vec<Queue>, StoreError> {
@@ -428,6 +432,16 @@ impl StatsStore for SqliteStore {
         last: Minute,
     ) -> Result<Vec<(Minute, Tally)>, StoreError> {
         self.readers.read(move |c| stats::series(c, scope, queue.as_ref(), first, last)).await
+    }
+
+    async fn tallies(
+        &self,
+        scope: TenantId,
+        queues: Vec<QueueName>,
+        first: Minute,
+        last: Minute,
+    ) -> Result<Vec<Tally>, StoreError> {
+        self.readers.read(move |c| stats::tallies(c, scope, &queues, first, last)).await
     }
 
     async fn oldest(

@@ -47,8 +47,18 @@ pub trait QueueStore: Send + Sync {
         after: Option<QueueName>,
         limit: u32,
     ) -> Result<Vec<QueueView>, StoreError>;
+    /// These queues, in the order of `names`; a plain one without tasks where there is none. At most
+    /// `limits::STATS_NAMES_MAX`.
+    async fn named(
+        &self,
+        scope: TenantId,
+        names: Vec<QueueName>,
+    ) -> Result<Vec<QueueView>, StoreError>;
     /// One queue; a plain one without tasks where there is none.
-    async fn queue(&self, scope: TenantId, name: QueueName) -> Result<QueueView, StoreError>;
+    async fn queue(&self, scope: TenantId, name: QueueName) -> Result<QueueView, StoreError> {
+        let one = self.named(scope, vec![name]).await?.pop();
+        one.ok_or_else(|| StoreError::Corrupt("an answer is missing".into()))
+    }
     /// The queues that have settings of their own, at most `limits::QUEUES_MAX`.
     async fn settings(&self, scope: TenantId) -> Result<Vec<Queue>, StoreError>;
     /// Changes settings, only when the version is `if_version` if that is given. A claim that begins

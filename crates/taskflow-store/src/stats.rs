@@ -58,6 +58,16 @@ pub trait StatsStore: Send + Sync {
         last: Minute,
     ) -> Result<Vec<(Minute, Tally)>, StoreError>;
 
+    /// What happened in each of `queues`, in their order, in all the minutes from `first` to `last`, as far as
+    /// `series` tells it. At most `limits::STATS_NAMES_MAX` queues.
+    async fn tallies(
+        &self,
+        scope: TenantId,
+        queues: Vec<QueueName>,
+        first: Minute,
+        last: Minute,
+    ) -> Result<Vec<Tally>, StoreError>;
+
     /// For each of `queues`, in their order: the earliest `run_at` of its tasks that are ready at `now`; none
     /// where none is ready. It looks at one task of each lane, however many wait. At most
     /// `limits::STATS_NAMES_MAX` queues.

@@ -41,23 +41,17 @@ pub(super) fn none() -> Markup {
 
 /// A table of groups; with buttons on their own page.
 pub(super) fn table(groups: &[Group], now: Timestamp, acts: bool) -> Markup {
-    html! {
-        div.scroll tabindex="0" role="region" aria-label="Failures by kind and error" {
-            table.failures {
-                thead { tr {
-                    th.num scope="col" { "Tasks" }
-                    th scope="col" { "Kind" }
-                    th scope="col" { "Error" }
-                    th.less scope="col" { "Queues" }
-                    th scope="col" { "Latest" }
-                    th.num.less scope="col" { "First" }
-                    th.num scope="col" { "Last" }
-                    @if acts { th scope="col" { span.unseen { "Acts" } } }
-                } }
-                tbody { @for group in groups { (row(group, now, acts)) } }
-            }
-        }
-    }
+    let columns = [
+        ("num", "Tasks"),
+        ("", "Kind"),
+        ("", "Error"),
+        ("less", "Queues"),
+        ("", "Latest"),
+        ("num less", "First"),
+        ("num", "Last"),
+    ];
+    let rows = html! { @for group in groups { (row(group, now, acts)) } };
+    parts::table("Failures by kind and error", &columns, acts, &rows)
 }
 
 /// What tells a group's row from others.

@@ -44,30 +44,55 @@ fn described(name: &str, hint: &str, wrong: bool) -> Option<String> {
 
 /// A line of text.
 pub(super) fn line(name: &str, words: &str, value: &str, hint: &str, faults: &[Fault]) -> Markup {
-    input(name, (words, "text", value, hint), false, faults)
+    input(name, words, value, hint, Extra::default(), faults)
 }
 
 /// A line that must say something.
 pub(super) fn needed(name: &str, words: &str, value: &str, hint: &str, faults: &[Fault]) -> Markup {
-    input(name, (words, "text", value, hint), true, faults)
+    let extra = Extra { required: true, ..Extra::default() };
+    input(name, words, value, hint, extra, faults)
 }
 
 /// A number. A browser's own field of numbers loses what it takes for none, so it is text.
 pub(super) fn number(name: &str, words: &str, value: &str, hint: &str, faults: &[Fault]) -> Markup {
-    input(name, (words, "numeric", value, hint), false, faults)
+    let extra = Extra { mode: Some("numeric"), ..Extra::default() };
+    input(name, words, value, hint, extra, faults)
+}
+
+/// A line of text with suggestions.
+pub(super) fn listed(
+    name: &str,
+    words: &str,
+    value: &str,
+    list: &str,
+    hint: &str,
+    faults: &[Fault],
+) -> Markup {
+    let extra = Extra { list: Some(list), ..Extra::default() };
+    input(name, words, value, hint, extra, faults)
+}
+
+/// In what lines differ.
+#[derive(Default)]
+struct Extra<'a> {
+    required: bool,
+    mode: Option<&'a str>,
+    list: Option<&'a str>,
 }
 
 fn input(
     name: &str,
-    (words, mode, value, hint): (&str, &str, &str, &str),
-    required: bool,
+    words: &str,
+    value: &str,
+    hint: &str,
+    Extra { required, mode, list }: Extra<'_>,
     faults: &[Fault],
 ) -> Markup {
     let wrong = of(name, faults);
     html! {
         div.field {
             label for={ "field-" (name) } { (words) }
-            input id={ "field-" (name) } name=(name) value=(value) inputmode=[(mode != "text").then_some(mode)]
+            input id={ "field-" (name) } name=(name) value=(value) inputmode=[mode] list=[list]
                 required[required] autocomplete="off" aria-invalid=[(!wrong.is_empty()).then_some("true")]
                 aria-describedby=[described(name, hint, !wrong.is_empty())];
             (hint_of(name, hint))
@@ -126,28 +151,6 @@ pub(super) fn other(faults: &[Fault], is_field: impl Fn(&str) -> bool) -> Markup
         place.is_empty() || !is_field(place.split('/').next().unwrap_or(place))
     };
     parts::faults(&faults.iter().filter(rest).collect::<Vec<_>>())
-}
-
-/// A line of text with suggestions.
-pub(super) fn listed(
-    name: &str,
-    words: &str,
-    value: &str,
-    list: &str,
-    hint: &str,
-    faults: &[Fault],
-) -> Markup {
-    let wrong = of(name, faults);
-    html! {
-        div.field {
-            label for={ "field-" (name) } { (words) }
-            input id={ "field-" (name) } name=(name) value=(value) list=(list) autocomplete="off"
-                aria-invalid=[(!wrong.is_empty()).then_some("true")]
-                aria-describedby=[described(name, hint, !wrong.is_empty())];
-            (hint_of(name, hint))
-            (said(name, &wrong))
-        }
-    }
 }
 
 /// So many names are suggested in the fields of queue and kind.

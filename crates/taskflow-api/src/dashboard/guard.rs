@@ -13,6 +13,7 @@ use taskflow_service::sessions::Sessions;
 
 use super::fault::Shown;
 use super::fields::encoded;
+use crate::live::origin::is_of_host;
 use crate::problem::{Problem, of_status};
 use crate::state::{ApiKey, ApiState};
 
@@ -122,11 +123,8 @@ pub(super) fn is_own(headers: &HeaderMap) -> bool {
     if let Some(site) = headers.get("sec-fetch-site") {
         return site == "same-origin";
     }
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let (origin, host): (Option<&str>, Option<&str>) = (text(header::ORIGIN), text(header::HOST));
-    let of = origin
-        .and_then(|origin| origin.strip_prefix("http://").or(origin.strip_prefix("https://")));
-    of.is_some() && of == host
+    let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
+    origin.is_some_and(|origin| is_of_host(origin, headers))
 }
 
 /// A longer address does not come through a sign-in, in bytes: encoded in another one it still fits.

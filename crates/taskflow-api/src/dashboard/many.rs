@@ -21,8 +21,10 @@ use crate::problem::Problem;
 use crate::state::ApiState;
 use crate::v1::filter::FilterWords;
 
-/// For so long tasks are counted where no count is kept: somebody waits for the page.
-const COUNTING: Duration = Duration::from_millis(500);
+/// Where no count is kept, one look finds up to `limits::FIND_MAX` tasks: the page is there at once.
+const ONE_LOOK: Duration = Duration::ZERO;
+/// For so long tasks are counted for somebody who asked for it and waits.
+const COUNTING: Duration = Duration::from_secs(2);
 
 /// The route.
 pub(super) fn router() -> Router<ApiState> {
@@ -34,6 +36,8 @@ struct Wish {
     words: FilterWords,
     filter: Filter,
     asked: String,
+    /// For how long to count.
+    time: Duration,
 }
 
 fn wish(fields: &Fields) -> Result<Wish, Problem> {
@@ -45,7 +49,8 @@ fn wish(fields: &Fields) -> Result<Wish, Problem> {
     };
     let (words, filter) = tasks::filter(fields);
     let filter = filter.map_err(Problem::invalid)?;
-    Ok(Wish { verdict, words, filter, asked: fields.query(&FilterWords::NAMES) })
+    let time = if fields.ticked("count") { COUNTING } else { ONE_LOOK };
+    Ok(Wish { verdict, words, filter, asked: fields.query(&FilterWords::NAMES), time })
 }
 
 const fn word(verdict: Verdict) -> &'static str {
@@ -81,7 +86,7 @@ async fn fitting(state: &ApiState, wish: &Wish) -> Result<(Vec<(Status, u64)>, b
         Some(counts) => (counts, false),
         None => {
             let many: Many = FromRef::from_ref(state);
-            many.tally(Actor::DEFAULT, wish.filter.clone(), COUNTING).await?
+            many.tally(Actor::DEFAULT, wish.filter.clone(), wish.time).await?
         }
     };
     let fits = |status: &Status| {
@@ -108,18 +113,26 @@ async fn preview(
                 p { "There is no task of this filter to which that can be done." }
                 p.row { a.button href=(list) { "Back" } }
             } @else {
-                p.big { @if more { "More than " } (parts::tasks(total)) }
+                p.big { @if more { "At least " } (parts::tasks(total)) }
                 ul.counts {
                     @for (status, n) in &counted {
                         li { (parts::chip(*status, None)) " " (parts::number(*n)) }
                     }
                 }
+                @if more && wish.time < COUNTING { (count_on(&wish)) }
                 (consequences(wish.verdict))
                 (confirm(&wish, &fields, &list))
             }
         }
     };
     Ok(frame.page(Place::Tasks, title(wish.verdict), &inside))
+}
+
+/// A way to the same page with a longer count.
+fn count_on(wish: &Wish) -> Markup {
+    let and = if wish.asked.is_empty() { "" } else { "&" };
+    let here = format!("/tasks/many?do={}{and}{}&count=on", word(wish.verdict), wish.asked);
+    html! { p { a href=(here) { "Count them all" } } }
 }
 
 fn which(wish: &Wish) -> Markup {

@@ -262,3 +262,22 @@ pub(super) fn place(pointer: &str) -> &str {
 
 #[cfg(test)]
 mod tests;
+
+/// A table that scrolls by itself where the page is narrower. Each column has the classes of its head, `num` for
+/// what is aligned as numbers are and `less` for what a phone leaves out; the last one, of buttons, has words for
+/// those who hear it.
+pub(super) fn table(label: &str, columns: &[(&str, &str)], acts: bool, rows: &Markup) -> Markup {
+    html! {
+        div.scroll tabindex="0" role="region" aria-label=(label) {
+            table {
+                thead { tr {
+                    @for (class, words) in columns {
+                        th class=[Some(class).filter(|class| !class.is_empty())] scope="col" { (words) }
+                    }
+                    @if acts { th scope="col" { span.unseen { "Acts" } } }
+                } }
+                tbody { (rows) }
+            }
+        }
+    }
+}

@@ -4,15 +4,14 @@ use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::response::Response;
 use axum::routing::{get, post};
-use futures_util::future::try_join_all;
 use maud::{Markup, html};
 use taskflow_core::queue::{Pause, RateLimit};
 use taskflow_core::series::Counter;
 use taskflow_core::{QueueName, QueuePatch, Status, Timestamp};
+use taskflow_service::Actor;
 use taskflow_service::queues::Queues;
 use taskflow_service::stats::Stats;
 use taskflow_service::words::{Counts, QueueView};
-use taskflow_service::{Actor, ServiceError};
 
 use super::fields::{Asked, Sent, encoded, query};
 use super::page::{Frame, Place};
@@ -51,14 +50,8 @@ pub(super) async fn lines(
     now: Timestamp,
 ) -> Result<Vec<Line>, Problem> {
     let service: Queues = FromRef::from_ref(state);
-    let read = async |name| match service.get(Actor::DEFAULT, name).await {
-        Ok(view) => Ok(Some(view)),
-        // Its last task went meanwhile.
-        Err(ServiceError::NoQueue(_)) => Ok(None),
-        Err(error) => Err(Problem::from(error)),
-    };
-    let views = try_join_all(queues.into_iter().map(|(name, _)| read(name))).await?;
-    let views = views.into_iter().flatten().collect();
+    let names = queues.into_iter().map(|(name, _)| name).collect();
+    let views = service.named(Actor::DEFAULT, names).await?;
     with_rates(state, views, now).await
 }
 
@@ -68,42 +61,29 @@ async fn with_rates(
     now: Timestamp,
 ) -> Result<Vec<Line>, Problem> {
     let stats: Stats = FromRef::from_ref(state);
-    let names = views.iter().map(|view| view.queue.name.clone()).collect();
-    let oldest = stats.oldest(Actor::DEFAULT, names).await?;
-    let rates = views.iter().map(|view| rate(&stats, view.queue.name.clone(), now));
-    let rates = try_join_all(rates).await?;
+    let names: Vec<QueueName> = views.iter().map(|view| view.queue.name.clone()).collect();
+    let oldest = stats.oldest(Actor::DEFAULT, names.clone()).await?;
+    let (first, tallies) = stats.lately(Actor::DEFAULT, names, RATE_MINUTES + 1).await?;
+    // The present minute is as long as it is.
+    let minutes = (now.seconds_since(first.start()) / 60.0).max(1.0);
+    let rates = tallies.iter().map(|tally| tally.of(Counter::Completed) as f64 / minutes);
     let lines = views.into_iter().zip(oldest).zip(rates);
     Ok(lines.map(|((view, oldest), rate)| Line { view, oldest, rate }).collect())
 }
 
-/// Tasks of a queue that completed in a minute, lately.
-async fn rate(stats: &Stats, name: QueueName, now: Timestamp) -> Result<f64, Problem> {
-    let series = stats.series(Actor::DEFAULT, Some(name), RATE_MINUTES + 1).await?;
-    let done: u64 = series.iter().map(|(_, tally)| tally.of(Counter::Completed)).sum();
-    // The present minute is as long as it is.
-    let begun = series.first().map_or(0.0, |(minute, _)| now.seconds_since(minute.start()));
-    Ok(done as f64 / (begun / 60.0).max(1.0))
-}
-
 /// A table of queues; with buttons where they are the page's own business.
 pub(super) fn table(lines: &[Line], now: Timestamp, acts: bool) -> Markup {
-    html! {
-        div.scroll tabindex="0" role="region" aria-label="Queues" {
-            table {
-                thead { tr {
-                    th scope="col" { "Queue" }
-                    th.num scope="col" { "Pending" }
-                    th.num scope="col" { "In progress" }
-                    th.num scope="col" { "Oldest ready" }
-                    th.num scope="col" { "Completed / min" }
-                    th.num scope="col" { "Failed" }
-                    th.less scope="col" { "Limits" }
-                    @if acts { th scope="col" { span.unseen { "Acts" } } }
-                } }
-                tbody { @for line in lines { (row(line, now, acts)) } }
-            }
-        }
-    }
+    let columns = [
+        ("", "Queue"),
+        ("num", "Pending"),
+        ("num", "In progress"),
+        ("num", "Oldest ready"),
+        ("num", "Completed / min"),
+        ("num", "Failed"),
+        ("less", "Limits"),
+    ];
+    let rows = html! { @for line in lines { (row(line, now, acts)) } };
+    parts::table("Queues", &columns, acts, &rows)
 }
 
 fn row(line: &Line, now: Timestamp, acts: bool) -> Markup {

@@ -183,19 +183,14 @@ fn facts(task: &Task, now: Timestamp) -> Markup {
 }
 
 fn history(task: &Task, attempts: &[Attempt], now: Timestamp) -> Markup {
+    let columns =
+        [("num", "No."), ("", "Outcome"), ("", "Worker"), ("num", "Started"), ("num", "Ran")];
+    let rows = html! { @for attempt in attempts.iter().rev() { (attempt_row(attempt, now)) } };
     html! {
         div id="attempts" {
             (timeline::timeline(task, attempts, now))
             @if attempts.is_empty() { p.quiet { "No attempt has ended yet." } } @else {
-                div.scroll tabindex="0" role="region" aria-label="Attempts" {
-                    table {
-                        thead { tr {
-                            th.num scope="col" { "No." } th scope="col" { "Outcome" } th scope="col" { "Worker" }
-                            th.num scope="col" { "Started" } th.num scope="col" { "Ran" }
-                        } }
-                        tbody { @for attempt in attempts.iter().rev() { (attempt_row(attempt, now)) } }
-                    }
-                }
+                (parts::table("Attempts", &columns, false, &rows))
             }
             @if let Some(error) = &task.state.error_message {
                 h3 { "Latest error" }

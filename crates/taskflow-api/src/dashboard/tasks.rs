@@ -29,7 +29,7 @@ pub(super) fn router() -> Router<ApiState> {
 }
 
 /// What stands beside a filter in addresses and forms of tasks.
-const BESIDE: [&str; 7] = ["after", "did", "changed", "skipped", "more", "do", "sure"];
+const BESIDE: [&str; 8] = ["after", "did", "changed", "skipped", "more", "do", "sure", "count"];
 
 /// The filter that an address holds.
 pub(super) fn filter(fields: &Fields) -> (FilterWords, Result<Filter, Vec<Fault>>) {
@@ -143,24 +143,18 @@ fn form(words: &FilterWords, faults: &[Fault]) -> Markup {
 
 /// Rows of tasks.
 pub(super) fn table(tasks: &[Task], now: Timestamp) -> Markup {
-    html! {
-        div.scroll tabindex="0" role="region" aria-label="Tasks" {
-            table.tasks {
-                thead { tr {
-                    th.num scope="col" { "Id" }
-                    th scope="col" { "Title" }
-                    th scope="col" { "Status" }
-                    th scope="col" { "Queue" }
-                    th.less scope="col" { "Kind" }
-                    th.less scope="col" { "Priority" }
-                    th.num.less scope="col" { "Attempts" }
-                    th.num.less scope="col" { "Created" }
-                    th.num scope="col" { "Changed" }
-                } }
-                tbody { @for task in tasks { (row(task, now)) } }
-            }
-        }
-    }
+    let columns = [
+        ("num", "Id"),
+        ("", "Title"),
+        ("", "Status"),
+        ("", "Queue"),
+        ("less", "Kind"),
+        ("less", "Priority"),
+        ("num less", "Attempts"),
+        ("num less", "Created"),
+        ("num", "Changed"),
+    ];
+    parts::table("Tasks", &columns, false, &html! { @for task in tasks { (row(task, now)) } })
 }
 
 fn row(task: &Task, now: Timestamp) -> Markup {

@@ -45,23 +45,17 @@ pub(super) fn nobody() -> Markup {
 
 /// A table of workers; with buttons on their own page.
 pub(super) fn table(team: &[Present], now: Timestamp, acts: bool) -> Markup {
-    html! {
-        div.scroll tabindex="0" role="region" aria-label="Workers" {
-            table {
-                thead { tr {
-                    th scope="col" { "Worker" }
-                    th scope="col" { "State" }
-                    th.num scope="col" { "Holds" }
-                    th scope="col" { "Takes" }
-                    th.num scope="col" { "Last call" }
-                    th.less scope="col" { "Program" }
-                    th.less scope="col" { "Node" }
-                    @if acts { th scope="col" { span.unseen { "Acts" } } }
-                } }
-                tbody { @for present in team { (row(present, now, acts)) } }
-            }
-        }
-    }
+    let columns = [
+        ("", "Worker"),
+        ("", "State"),
+        ("num", "Holds"),
+        ("", "Takes"),
+        ("num", "Last call"),
+        ("less", "Program"),
+        ("less", "Node"),
+    ];
+    let rows = html! { @for present in team { (row(present, now, acts)) } };
+    parts::table("Workers", &columns, acts, &rows)
 }
 
 fn row(present: &Present, now: Timestamp, acts: bool) -> Markup {
@@ -187,23 +181,18 @@ fn holds(present: &Present, now: Timestamp) -> Markup {
     if holding.count == 0 {
         return html! { p.quiet { "Nothing at present." } };
     }
-    html! {
-        div.scroll tabindex="0" role="region" aria-label="Tasks that it holds" {
-            table {
-                thead { tr {
-                    th scope="col" { "Task" } th.num scope="col" { "Attempt" } th.num scope="col" { "Lease ends" }
-                } }
-                tbody {
-                    @for held in &holding.tasks {
-                        tr data-key={ "held-" (held.id) } {
-                            th scope="row" { (parts::task_link(held.id)) }
-                            td.num { (held.attempt) }
-                            td.num { (parts::ago(held.until, now)) }
-                        }
-                    }
-                }
+    let columns = [("", "Task"), ("num", "Attempt"), ("num", "Lease ends")];
+    let rows = html! {
+        @for held in &holding.tasks {
+            tr data-key={ "held-" (held.id) } {
+                th scope="row" { (parts::task_link(held.id)) }
+                td.num { (held.attempt) }
+                td.num { (parts::ago(held.until, now)) }
             }
         }
+    };
+    html! {
+        (parts::table("Tasks that it holds", &columns, false, &rows))
         @if holding.count > HOLDS_SHOWN as u64 {
             p.quiet { "and " (parts::number(holding.count - HOLDS_SHOWN as u64)) " more" }
         }

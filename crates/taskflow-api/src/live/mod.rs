@@ -2,7 +2,7 @@
 //! business; here is how it looks and who may listen.
 
 pub(crate) mod interest;
-mod origin;
+pub(crate) mod origin;
 mod sse;
 mod view;
 mod ws;

@@ -16,7 +16,7 @@ pub(super) fn check(headers: &HeaderMap, cors: &Cors) -> Result<(), Problem> {
     };
     let allowed = match cors {
         Cors::Any => !origin.is_empty(),
-        Cors::Only(listed) => listed.iter().any(|one| one == origin) || is_own(origin, headers),
+        Cors::Only(listed) => listed.iter().any(|one| one == origin) || is_of_host(origin, headers),
     };
     if allowed {
         return Ok(());
@@ -28,7 +28,7 @@ pub(super) fn check(headers: &HeaderMap, cors: &Cors) -> Result<(), Problem> {
 }
 
 /// Whether the page came from the host that it asks.
-fn is_own(origin: &str, headers: &HeaderMap) -> bool {
+pub(crate) fn is_of_host(origin: &str, headers: &HeaderMap) -> bool {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let of = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
     of.is_some() && of == host

@@ -273,8 +273,12 @@ impl QueueStore for Steered {
         self.inner.queues(scope, after, limit).await
     }
 
-    async fn queue(&self, scope: TenantId, name: QueueName) -> Result<QueueView, StoreError> {
-        self.inner.queue(scope, name).await
+    async fn named(
+        &self,
+        scope: TenantId,
+        names: Vec<QueueName>,
+    ) -> Result<Vec<QueueView>, StoreError> {
+        self.inner.named(scope, names).await
     }
 
     async fn settings(&self, scope: TenantId) -> Result<Vec<Queue>, StoreError> {
@@ -471,6 +475,16 @@ impl StatsStore for Steered {
         last: Minute,
     ) -> Result<Vec<(Minute, Tally)>, StoreError> {
         self.inner.series(scope, queue, first, last).await
+    }
+
+    async fn tallies(
+        &self,
+        scope: TenantId,
+        queues: Vec<QueueName>,
+        first: Minute,
+        last: Minute,
+    ) -> Result<Vec<Tally>, StoreError> {
+        self.inner.tallies(scope, queues, first, last).await
     }
 
     async fn oldest(

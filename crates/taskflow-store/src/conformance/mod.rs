@@ -210,6 +210,7 @@ macro_rules! conformance {
             }
             queues {
                 a_queue_that_nobody_set_has_the_usual_settings
+                queues_are_read_by_their_names
                 settings_come_back_as_they_were_set
                 a_change_of_a_queue_s_other_version_is_stale
                 queues_are_listed_by_name_in_pages
@@ -331,6 +332,7 @@ macro_rules! conformance {
                 a_series_tells_how_long_tasks_waited_and_ran
                 a_series_of_one_queue_tells_nothing_of_another
                 a_series_goes_from_minute_to_minute
+                tallies_sum_the_minutes_of_each_queue
                 a_series_forgets_what_was_undone
                 a_series_is_there_after_reopening
                 the_oldest_ready_task_of_each_queue_is_told

@@ -65,6 +65,25 @@ pub async fn a_queue_that_nobody_set_has_the_usual_settings(h: &dyn Harness) {
     assert_eq!(view(&stage, "nowhere").await.counts.0, [0; 5]);
 }
 
+/// Each with its own settings and tasks, in the order of the names, whether twice or not at all used.
+pub async fn queues_are_read_by_their_names(h: &dyn Harness) {
+    let stage = Stage::open(h).await;
+    let set = set_one(&stage, "b", limit(2)).await;
+    stage.create(named("a", &stage)).await;
+    stage.create(named("a.b", &stage)).await;
+    stage.create(named("a.b", &stage)).await;
+    let names: Vec<QueueName> = ["b", "nowhere", "a.b", "a", "b"].map(queue).into();
+    let told = stage.store.named(stage.tenant, names.clone()).await.expect("named works");
+    let told: Vec<_> = told.into_iter().map(|view| (view.queue, view.counts.0[0])).collect();
+    let plain = |at: usize| Queue::plain(names[at].clone());
+    let wanted = [(set.clone(), 0), (plain(1), 0), (plain(2), 2), (plain(3), 1), (set, 0)];
+    assert_eq!(told, wanted);
+    let other = stage.seen_by(TenantId(2));
+    let told = other.store.named(other.tenant, vec![queue("b")]).await.expect("named works");
+    assert_eq!(told[0].queue, Queue::plain(queue("b")), "another tenant's is another queue");
+    assert_eq!(stage.store.named(stage.tenant, Vec::new()).await.expect("named works"), []);
+}
+
 /// Every one of them, and through a restart.
 pub async fn settings_come_back_as_they_were_set(h: &dyn Harness) {
     let stage = Stage::open(h).await;

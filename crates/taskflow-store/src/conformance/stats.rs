@@ -261,6 +261,34 @@ pub async fn a_series_goes_from_minute_to_minute(h: &dyn Harness) {
     assert_eq!(none.expect("series works"), []);
 }
 
+/// In the order of the names, whether twice or not at all used; and only of the minutes asked for.
+pub async fn tallies_sum_the_minutes_of_each_queue(h: &dyn Harness) {
+    let stage = Stage::open(h).await;
+    let first = Minute::of(stage.now());
+    let tallies = async |stage: &Stage, queues: &[&str], [from, to]: [i32; 2]| {
+        let names = queues.iter().map(|name| queue(name)).collect();
+        let told = stage.store.tallies(stage.tenant, names, first.plus(from), first.plus(to));
+        told.await.expect("tallies works").iter().map(counters).collect::<Vec<_>>()
+    };
+    assert_eq!(tallies(&stage, &[], [0, 9]).await, Vec::<[u64; 7]>::new());
+    for (name, many) in [("a", 2), ("a.b", 3)] {
+        stage.insert((0..many).map(|_| of(&stage, name, "x")).collect()).await;
+    }
+    stage.pass(60.0);
+    stage.create(of(&stage, "a", "y")).await;
+    let held = stage.claim(Claim { queues: Some(vec![queue("a")]), ..stage.wish(2) }).await;
+    for held in &held {
+        stage.end(held, done()).await;
+    }
+    let (a, b) = ([3, 2, 2, 0, 0, 0, 0], [3, 0, 0, 0, 0, 0, 0]);
+    let all = ["a.b", "a", "nowhere", "a"];
+    assert_eq!(tallies(&stage, &all, [0, 1]).await, [b, a, [0; 7], a]);
+    assert_eq!(tallies(&stage, &["a"], [0, 0]).await, [[2, 0, 0, 0, 0, 0, 0]]);
+    assert_eq!(tallies(&stage, &["a"], [1, 9]).await, [[1, 2, 2, 0, 0, 0, 0]]);
+    let stage = stage.reopen(h).await;
+    assert_eq!(tallies(&stage, &all, [0, 1]).await, [b, a, [0; 7], a]);
+}
+
 /// A batch that is refused as a whole happened to nobody.
 pub async fn a_series_forgets_what_was_undone(h: &dyn Harness) {
     let stage = Stage::open(h).await;
@@ -393,6 +421,9 @@ pub async fn each_tenant_has_its_own_statistics(h: &dyn Harness) {
     let name = QueueName::default();
     assert_eq!(oldest(&ours, &[name.as_str()]).await, [Some(ours.now())]);
     assert_eq!(oldest(&theirs, &[name.as_str()]).await, [None]);
+    let last = Minute::of(ours.now());
+    let tallied = theirs.store.tallies(theirs.tenant, vec![name], last, last).await;
+    assert_eq!(counters(&tallied.expect("tallies works")[0]), [1, 1, 0, 0, 0, 0, 0]);
     assert_eq!(overdue(&ours, ours.after(60.0), 9).await, 0);
     assert_eq!(overdue(&theirs, ours.after(60.0), 9).await, 1);
 }

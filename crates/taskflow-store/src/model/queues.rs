@@ -120,8 +120,12 @@ impl QueueStore for Model {
         Ok(self.call(page).0)
     }
 
-    async fn queue(&self, scope: TenantId, name: QueueName) -> Result<QueueView, StoreError> {
-        Ok(self.call(|tables| tables.view(scope, &name)).0)
+    async fn named(
+        &self,
+        scope: TenantId,
+        names: Vec<QueueName>,
+    ) -> Result<Vec<QueueView>, StoreError> {
+        Ok(self.call(|tables| names.iter().map(|name| tables.view(scope, name)).collect()).0)
     }
 
     async fn settings(&self, scope: TenantId) -> Result<Vec<Queue>, StoreError> {

@@ -79,6 +79,23 @@ impl StatsStore for Model {
         Ok(self.call(read).0)
     }
 
+    async fn tallies(
+        &self,
+        scope: TenantId,
+        queues: Vec<QueueName>,
+        first: Minute,
+        last: Minute,
+    ) -> Result<Vec<Tally>, StoreError> {
+        let mut tallies = Vec::with_capacity(queues.len());
+        for queue in queues {
+            let mut sum = Tally::default();
+            let minutes = self.series(scope, Some(queue), first, last).await?;
+            minutes.iter().for_each(|(_, tally)| sum.merge(tally));
+            tallies.push(sum);
+        }
+        Ok(tallies)
+    }
+
     async fn oldest(
         &self,
         scope: TenantId,
