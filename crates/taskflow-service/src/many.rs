@@ -38,25 +38,26 @@ impl Many {
         Self { store, clock, bus }
     }
 
-    /// Tasks of a filter per status, counted for at most `time` and up to `limits::MANY_COUNTED_MAX`, and
-    /// whether there are more.
+    /// Tasks of a filter per status, counted for at most `time` and up to `most` and
+    /// `limits::MANY_COUNTED_MAX`, and whether there may be more.
     pub async fn tally(
         &self,
         actor: Actor,
         filter: Filter,
+        most: u64,
         time: Duration,
     ) -> Result<(Counts, bool), ServiceError> {
         let mut walk = Walk { filter, before: None, now: self.clock.now() };
         let until = Instant::now() + time;
         let mut counts = Counts::default();
+        let mut left = most.min(MANY_COUNTED_MAX);
         loop {
-            let (found, whole) = walk.page(&*self.store, actor).await?;
+            let limit = u32::try_from(left).unwrap_or(FIND_MAX).min(FIND_MAX);
+            let (found, whole) = walk.page(&*self.store, actor, limit).await?;
             found.iter().for_each(|found| counts.0[found.status as usize] += 1);
-            if whole {
-                return Ok((counts, false));
-            }
-            if counts.0.iter().sum::<u64>() >= MANY_COUNTED_MAX || Instant::now() >= until {
-                return Ok((counts, true));
+            left = left.saturating_sub(found.len() as u64);
+            if whole || left == 0 || Instant::now() >= until {
+                return Ok((counts, !whole));
             }
         }
     }
@@ -65,7 +66,7 @@ impl Many {
     /// more.
     pub async fn count(&self, actor: Actor, filter: Filter) -> Result<(u64, bool), ServiceError> {
         let time = Duration::from_secs(MANY_SECONDS_MAX);
-        let (counts, more) = self.tally(actor, filter, time).await?;
+        let (counts, more) = self.tally(actor, filter, MANY_COUNTED_MAX, time).await?;
         Ok((counts.0.iter().sum(), more))
     }
 
@@ -82,7 +83,7 @@ impl Many {
         let until = Instant::now() + Duration::from_secs(MANY_SECONDS_MAX);
         let mut outcome = Outcome::default();
         loop {
-            let (found, whole) = walk.page(&*self.store, actor).await?;
+            let (found, whole) = walk.page(&*self.store, actor, FIND_MAX).await?;
             let (fit, unfit): (Vec<Found>, Vec<Found>) =
                 found.into_iter().partition(|found| verdict.fits(found.status));
             outcome.skipped += unfit.len() as u64;
@@ -173,14 +174,15 @@ struct Walk {
 }
 
 impl Walk {
-    /// The next ones, and whether they are the last.
+    /// The next ones, at most `limit`, and whether they are the last.
     async fn page(
         &mut self,
         store: &dyn Store,
         actor: Actor,
+        limit: u32,
     ) -> Result<(Vec<Found>, bool), ServiceError> {
         let (filter, before, now) = (self.filter.clone(), self.before, self.now);
-        let page = Page { filter, before, skip: 0, limit: FIND_MAX, now };
+        let page = Page { filter, before, skip: 0, limit, now };
         let found = store.find(actor.tenant, page).await?;
         self.before = found.rest;
         Ok((found.items, found.rest.is_none()))

@@ -74,16 +74,16 @@ async fn a_count_that_takes_longer_than_a_look_is_made_for_who_asks_for_it() {
         let tasks = (0..n).map(|n| json!({"title": format!("t{n}"), "tags": ["m"]}));
         json!({"tasks": tasks.collect::<Vec<_>>()})
     };
-    app.post("/api/v1/tasks/bulk", &many(5_000)).await.ok(200);
+    app.post("/api/v1/tasks/bulk", &many(2_000)).await.ok(200);
     let exact = page(&app, "/tasks/many?do=cancel&tag=m").await;
-    assert!(exact.contains("At least 5,000 tasks"), "{exact}");
+    assert!(exact.contains("At least 2,000 tasks"), "{exact}");
     app.post("/api/v1/tasks/bulk", &many(2)).await.ok(200);
     let glance = page(&app, "/tasks/many?do=cancel&tag=m").await;
-    assert!(glance.contains("At least 5,000 tasks"), "{glance}");
+    assert!(glance.contains("At least 2,000 tasks"), "{glance}");
     let way = "/tasks/many?do=cancel&amp;tag=m&amp;count=on";
     assert!(glance.contains(way), "{glance}");
     let counted = page(&app, &way.replace("&amp;", "&")).await;
-    assert!(counted.contains("5,002 tasks") && !counted.contains("At least"), "{counted}");
+    assert!(counted.contains("2,002 tasks") && !counted.contains("At least"), "{counted}");
     assert!(!counted.contains(way), "nothing more is to be counted");
 }
 
