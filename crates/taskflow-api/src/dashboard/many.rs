@@ -22,10 +22,11 @@ use crate::problem::Problem;
 use crate::state::ApiState;
 use crate::v1::filter::FilterWords;
 
-/// Up to so many tasks are counted at once where no count is kept, 10 ms on SQLite and 20 ms on PostgreSQL.
-const GLANCE: u64 = 2_000;
-/// For so long they are counted for somebody who asked for it and waits.
-const COUNTING: Duration = Duration::from_secs(2);
+/// Where no count is kept, so many tasks are counted at once, and for so long: a look finds all of them within
+/// 10 ms on SQLite and 20 ms on PostgreSQL, but those of a text may take many looks.
+const GLANCE: (u64, Duration) = (2_000, Duration::from_millis(20));
+/// The same for somebody who asked for the whole count and waits.
+const COUNTING: (u64, Duration) = (MANY_COUNTED_MAX, Duration::from_secs(2));
 
 /// The route.
 pub(super) fn router() -> Router<ApiState> {
@@ -37,8 +38,8 @@ struct Wish {
     words: FilterWords,
     filter: Filter,
     asked: String,
-    /// Up to how many tasks are counted.
-    most: u64,
+    /// Up to how many tasks are counted, and for how long.
+    count: (u64, Duration),
 }
 
 fn wish(fields: &Fields) -> Result<Wish, Problem> {
@@ -50,8 +51,8 @@ fn wish(fields: &Fields) -> Result<Wish, Problem> {
     };
     let (words, filter) = tasks::filter(fields);
     let filter = filter.map_err(Problem::invalid)?;
-    let most = if fields.ticked("count") { MANY_COUNTED_MAX } else { GLANCE };
-    Ok(Wish { verdict, words, filter, asked: fields.query(&FilterWords::NAMES), most })
+    let count = if fields.ticked("count") { COUNTING } else { GLANCE };
+    Ok(Wish { verdict, words, filter, asked: fields.query(&FilterWords::NAMES), count })
 }
 
 const fn word(verdict: Verdict) -> &'static str {
@@ -87,7 +88,8 @@ async fn fitting(state: &ApiState, wish: &Wish) -> Result<(Vec<(Status, u64)>, b
         Some(counts) => (counts, false),
         None => {
             let many: Many = FromRef::from_ref(state);
-            many.tally(Actor::DEFAULT, wish.filter.clone(), wish.most, COUNTING).await?
+            let (most, time) = wish.count;
+            many.tally(Actor::DEFAULT, wish.filter.clone(), most, time).await?
         }
     };
     let fits = |status: &Status| {
@@ -120,7 +122,7 @@ async fn preview(
                         li { (parts::chip(*status, None)) " " (parts::number(*n)) }
                     }
                 }
-                @if more && wish.most == GLANCE { (count_on(&wish)) }
+                @if more && wish.count == GLANCE { (count_on(&wish)) }
                 (consequences(wish.verdict))
                 (confirm(&wish, &fields, &list))
             }
