@@ -4,8 +4,10 @@ import http.client, json, time
 from .server import Server
 
 
-def lists(store, tasks):
-    """Pages of a hundred, a hundred times each, of tasks in 20 queues and 10 kinds, a third of them ended."""
+def lists(store, tasks, names):
+    """Pages of a hundred, a hundred times each, of tasks in 20 queues and 10 kinds, a third of them ended; or in as many
+    of both as `names` says, which as many workers take."""
+    queues, kinds = (names, names) if names else (20, 10)
     with Server(store, WORKER_ENABLED="false") as server:
         connection = http.client.HTTPConnection("127.0.0.1", server.port)
 
@@ -18,7 +20,7 @@ def lists(store, tasks):
 
         priorities = ["low", "medium", "medium", "high"]
         for first in range(0, tasks, 1000):
-            new = [{"title": f"task {n}", "queue": f"q{n % 20}", "kind": f"k{n % 10}", "payload": {"n": n},
+            new = [{"title": f"task {n}", "queue": f"q{n % queues}", "kind": f"k{n % kinds}", "payload": {"n": n},
                     "priority": priorities[n * 7 % 4], "tags": [f"t{n % 1000}"] if n % 10 == 0 else []}
                    for n in range(first, first + 1000)]
             post("/api/v1/tasks/bulk", {"tasks": new})
@@ -28,6 +30,8 @@ def lists(store, tasks):
             ended = [{"id": t["id"], "lease_token": t["lease_token"],
                       **({"outcome": "failed", "error": "no", "retryable": False} if number % 20 == 0
                          else {"outcome": "completed"})} for t in told["tasks"]]
+        for number in range(names or 0):
+            post(f"/api/v1/workers/w{number}/sync", {"claim": {"limit": 1, "kinds": [f"k{number}"]}})
         filters = ["", "status=pending", "status=in_progress", "status=completed", "status=failed",
                    "priority=high", "queue=q3", "kind=k3", "tag=t500", "pending_reason=ready",
                    "status=failed&queue=q3", "status=completed&kind=k3", "status=pending&tag=t500"]

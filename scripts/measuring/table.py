@@ -35,6 +35,7 @@ def once(store, seconds):
     figures["raw cycle"], figures["raw commit"] = yard["cycle_per_second"], yard["one_row_commits_per_second"]
     for name, scenario, more in [
         ("bare", "bare", []),
+        ("bare alone", "bare", ["--connections", "1"]),
         ("create", "create", []),
         ("create alone", "create", ["--connections", "1"]),
         ("bulk", "bulk", []),

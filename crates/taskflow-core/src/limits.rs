@@ -106,7 +106,7 @@ pub const BULK_MAX: usize = 10_000;
 pub const MANY_STEP: usize = 200;
 /// How long one bulk action goes on, in seconds: below the idle limits of common proxies.
 pub const MANY_SECONDS_MAX: u64 = 20;
-/// Up to so many tasks a dry run counts one by one; it stops at the first page beyond.
+/// Up to so many tasks a dry run counts one by one; it stops there.
 pub const MANY_COUNTED_MAX: u64 = 100_000;
 /// Farthest that a place in line is counted: beyond it the number says nothing more.
 pub const LINE_MAX: u32 = 10_000;

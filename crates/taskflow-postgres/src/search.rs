@@ -411,14 +411,15 @@ async fn insert(
 }
 
 /// Removes sketches whose tasks are gone; the last one stays, it says how far sketches go. Answers where it
-/// stopped.
+/// stopped; a look that was not full came to the end, also where every step makes a sketch behind it, and the
+/// next one begins anew.
 async fn gone(session: &Session, known: i64, hand: i64) -> Result<i64, Failure> {
     let sql = "WITH looked AS MATERIALIZED (SELECT first, last FROM taskflow.search_sketches \
                WHERE first > $1 AND last < $2 ORDER BY first LIMIT $3), \
                gone AS (DELETE FROM taskflow.search_sketches AS s WHERE s.first = ANY(ARRAY(\
                SELECT first FROM looked WHERE NOT EXISTS (SELECT FROM taskflow.tasks AS t \
                WHERE t.id >= looked.first AND t.id <= looked.last)))) \
-               SELECT coalesce(max(first), 0) FROM looked";
+               SELECT CASE WHEN count(*) < $3 THEN 0 ELSE max(first) END FROM looked";
     let params: [Param<'_>; 3] =
         [(&hand, Type::INT8), (&known, Type::INT8), (&LOOKED_AT, Type::INT8)];
     session.query(sql, &params).await?.first().map_or(Ok(0), |row| get(row, 0))

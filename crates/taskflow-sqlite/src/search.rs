@@ -210,12 +210,16 @@ pub(crate) fn plan(connection: &Connection, least: u32, hand: &mut i64) -> Resul
                FROM search_sketches WHERE first > ?1 AND last < ?2 ORDER BY first LIMIT ?3 + 0";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(params![*hand, known, LOOKED_AT])?;
-    *hand = 0;
+    let mut looked = 0;
     while let Some(row) = rows.next()? {
-        *hand = row.get(0)?;
+        (*hand, looked) = (row.get(0)?, looked + 1);
         if !row.get::<_, bool>(1)? {
             plan.gone.push(*hand);
         }
+    }
+    // A look that was not full came to the end, also where every step makes a sketch behind it.
+    if looked < LOOKED_AT {
+        *hand = 0;
     }
     Ok(plan)
 }

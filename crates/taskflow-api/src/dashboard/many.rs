@@ -22,8 +22,8 @@ use crate::problem::Problem;
 use crate::state::ApiState;
 use crate::v1::filter::FilterWords;
 
-/// Where no count is kept, so many tasks are counted at once, and for so long: a look finds all of them within
-/// 10 ms on SQLite and 20 ms on PostgreSQL, but those of a text may take many looks.
+/// Where no count is kept, so many tasks are counted at once, and no look begins after so long: one look finds
+/// that many, but for those of a text many looks may be needed.
 const GLANCE: (u64, Duration) = (2_000, Duration::from_millis(20));
 /// The same for somebody who asked for the whole count and waits.
 const COUNTING: (u64, Duration) = (MANY_COUNTED_MAX, Duration::from_secs(2));
@@ -116,7 +116,8 @@ async fn preview(
                 p { "There is no task of this filter to which that can be done." }
                 p.row { a.button href=(list) { "Back" } }
             } @else {
-                p.big { @if more { "At least " } (parts::tasks(total)) }
+                @if total > 0 { p.big { @if more { "At least " } (parts::tasks(total)) } }
+                @else { p { "Among the first tasks of this filter there is none to which that can be done." } }
                 ul.counts {
                     @for (status, n) in &counted {
                         li { (parts::chip(*status, None)) " " (parts::number(*n)) }
@@ -133,8 +134,7 @@ async fn preview(
 
 /// A way to the same page with a longer count.
 fn count_on(wish: &Wish) -> Markup {
-    let and = if wish.asked.is_empty() { "" } else { "&" };
-    let here = format!("/tasks/many?do={}{and}{}&count=on", word(wish.verdict), wish.asked);
+    let here = format!("/tasks/many?do={}&{}&count=on", word(wish.verdict), wish.asked);
     html! { p { a href=(here) { "Count them all" } } }
 }
 

@@ -260,9 +260,6 @@ pub(super) fn place(pointer: &str) -> &str {
     pointer.trim_start_matches(['/', '?'])
 }
 
-#[cfg(test)]
-mod tests;
-
 /// A table that scrolls by itself where the page is narrower. Each column has the classes of its head, `num` for
 /// what is aligned as numbers are and `less` for what a phone leaves out; the last one, of buttons, has words for
 /// those who hear it.
@@ -281,3 +278,6 @@ pub(super) fn table(label: &str, columns: &[(&str, &str)], acts: bool, rows: &Ma
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

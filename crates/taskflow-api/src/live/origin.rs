@@ -1,5 +1,6 @@
 //! Which web pages may listen. A browser opens a WebSocket to anywhere and reads it, whatever the rules of
 //! CORS; only the `Origin` header tells whose page it is (RFC 6455, 10.2). What is no browser sends none.
+//! Whether a page is of the host that it asks, the dashboard's `guard.rs` asks of acts too.
 
 use http::{HeaderMap, header};
 

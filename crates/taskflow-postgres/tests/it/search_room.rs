@@ -146,3 +146,29 @@ async fn what_a_move_brought_is_found_where_other_tasks_were_before() {
     assert_eq!(found(&store, "\"haystack 7\"").await, [8]);
     assert!(rows(&client, "search_sketches").await > 0);
 }
+
+/// One task and one step.
+async fn another(store: &PostgresStore) {
+    create(store, 1).await;
+    store.sketch(1).await.expect("sketches");
+}
+
+#[tokio::test]
+async fn sketches_of_tasks_that_are_gone_go_while_every_step_makes_one() {
+    let (store, client, _) = open().await;
+    for _ in 0..8 {
+        another(&store).await;
+    }
+    for n in 1..=5 {
+        let delete = Delete { id: TaskId::new(n).expect("an id"), if_version: None };
+        store.delete(ME, vec![delete], NOW).await.expect("deletes");
+    }
+    for _ in 0..4 {
+        another(&store).await;
+    }
+    let sql = "SELECT count(*), count(*) FILTER (WHERE last <= 5) FROM taskflow.search_sketches";
+    let row = client.query_one(sql, &[]).await.expect("counts");
+    let (all, gone): (i64, i64) = (row.get(0), row.get(1));
+    assert!(all > 3, "every step made one, and {all} are left");
+    assert_eq!(gone, 0);
+}

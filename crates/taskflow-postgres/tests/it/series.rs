@@ -45,6 +45,14 @@ async fn created(store: &PostgresStore, queue: Option<&str>) -> u64 {
     series.iter().map(|(_, tally)| tally.of(Counter::Created)).sum()
 }
 
+/// The same of some queues, by their sums.
+async fn created_in<const N: usize>(store: &PostgresStore, queues: [&str; N]) -> [u64; N] {
+    let last = Minute::of(store.clock().now());
+    let queues = queues.map(|name| QueueName::parse(name).expect("a name"));
+    let tallies = store.tallies(ME, queues.to_vec(), last.plus(-2), last).await.expect("reads");
+    std::array::from_fn(|at| tallies[at].of(Counter::Created))
+}
+
 #[tokio::test]
 async fn folding_keeps_every_number() {
     let (store, client) = open().await;
@@ -54,9 +62,11 @@ async fn folding_keeps_every_number() {
             store.insert(ME, batch, store.clock().now()).await.expect("creates");
         }
         assert_eq!(created(&store, None).await, round * 10, "before it is folded");
+        assert_eq!(created_in(&store, ["a", "none", "b"]).await, [round * 5, 0, round * 5]);
         folded(&client).await;
         assert_eq!(created(&store, None).await, round * 10, "after it is folded");
         assert_eq!(created(&store, Some("a")).await, round * 5);
+        assert_eq!(created_in(&store, ["a", "none", "b"]).await, [round * 5, 0, round * 5]);
     }
 }
 

@@ -13,6 +13,7 @@ mod files;
 mod older;
 mod sharing;
 mod shrinking;
+mod sketches;
 mod upgrades;
 
 /// Keeps the folder of each open store, by the address of the store.

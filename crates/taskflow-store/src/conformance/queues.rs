@@ -79,8 +79,10 @@ pub async fn queues_are_read_by_their_names(h: &dyn Harness) {
     let wanted = [(set.clone(), 0), (plain(1), 0), (plain(2), 2), (plain(3), 1), (set, 0)];
     assert_eq!(told, wanted);
     let other = stage.seen_by(TenantId(2));
-    let told = other.store.named(other.tenant, vec![queue("b")]).await.expect("named works");
+    let names = vec![queue("b"), queue("a.b")];
+    let told = other.store.named(other.tenant, names).await.expect("named works");
     assert_eq!(told[0].queue, Queue::plain(queue("b")), "another tenant's is another queue");
+    assert_eq!(told[1].counts.0, [0; 5], "with tasks of its own");
     assert_eq!(stage.store.named(stage.tenant, Vec::new()).await.expect("named works"), []);
 }
 

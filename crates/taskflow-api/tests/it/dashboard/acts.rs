@@ -71,20 +71,25 @@ async fn a_decision_about_many_is_counted_before_it_is_done() {
 async fn a_count_that_takes_longer_than_a_look_is_made_for_who_asks_for_it() {
     let app = TestApp::new();
     let many = |n: usize| {
-        let tasks = (0..n).map(|n| json!({"title": format!("t{n}"), "tags": ["m"]}));
+        let tasks = (0..n).map(|n| json!({"title": format!("t{n}"), "tags": ["a&b"]}));
         json!({"tasks": tasks.collect::<Vec<_>>()})
     };
     app.post("/api/v1/tasks/bulk", &many(2_000)).await.ok(200);
-    let exact = page(&app, "/tasks/many?do=cancel&tag=m").await;
-    assert!(exact.contains("At least 2,000 tasks"), "{exact}");
+    let full = page(&app, "/tasks/many?do=cancel&tag=a%26b").await;
+    assert!(full.contains("At least 2,000 tasks"), "nobody looked further: {full}");
     app.post("/api/v1/tasks/bulk", &many(2)).await.ok(200);
-    let glance = page(&app, "/tasks/many?do=cancel&tag=m").await;
+    let glance = page(&app, "/tasks/many?do=cancel&tag=a%26b").await;
     assert!(glance.contains("At least 2,000 tasks"), "{glance}");
-    let way = "/tasks/many?do=cancel&amp;tag=m&amp;count=on";
+    let way = "/tasks/many?do=cancel&amp;tag=a%26b&amp;count=on";
     assert!(glance.contains(way), "{glance}");
     let counted = page(&app, &way.replace("&amp;", "&")).await;
     assert!(counted.contains("2,002 tasks") && !counted.contains("At least"), "{counted}");
     assert!(!counted.contains(way), "nothing more is to be counted");
+    let none = page(&app, "/tasks/many?do=retry&tag=a%26b").await;
+    assert!(none.contains("Among the first tasks") && !none.contains("0 tasks"), "{none}");
+    assert!(none.contains("count=on"), "there may be some further on: {none}");
+    let none = page(&app, "/tasks/many?do=retry&tag=a%26b&count=on").await;
+    assert!(none.contains("There is no task of this filter"), "{none}");
 }
 
 #[tokio::test]
