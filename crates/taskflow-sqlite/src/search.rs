@@ -178,6 +178,16 @@ fn text(row: &rusqlite::Row<'_>) -> Result<Text, Error> {
     Ok(Text { id, is_ours, title: row.get(2)?, description: row.get(3)? })
 }
 
+/// A row of `task_births`: an instant, and an id up to which no task was created later.
+type Birth = (i64, i64);
+
+/// Where the last looks for what tasks that are gone left behind ended; at the beginning after a whole round.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Hands {
+    sketches: i64,
+    births: Option<Birth>,
+}
+
 /// What a step of sketching writes.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
@@ -188,6 +198,8 @@ pub(crate) struct Plan {
     added: Vec<(i64, Sketch)>,
     /// Sketches of tasks that are gone.
     gone: Vec<i64>,
+    /// Births of tasks that are gone.
+    births: Vec<Birth>,
     /// What it comes to.
     pub(crate) sketched: Sketched,
 }
@@ -195,17 +207,30 @@ pub(crate) struct Plan {
 impl Plan {
     /// Whether there is nothing to write.
     pub(crate) fn is_empty(&self) -> bool {
-        self.new.is_empty() && self.edits.is_empty() && self.gone.is_empty()
+        self.new.is_empty()
+            && self.edits.is_empty()
+            && self.gone.is_empty()
+            && self.births.is_empty()
     }
 }
 
-/// What is to be done, read in one state of the database. `hand` is where the last look for tasks that are
-/// gone ended.
-pub(crate) fn plan(connection: &Connection, least: u32, hand: &mut i64) -> Result<Plan, Error> {
+/// What is to be done, read in one state of the database.
+pub(crate) fn plan(connection: &Connection, least: u32, hands: &mut Hands) -> Result<Plan, Error> {
     let mut plan = Plan::default();
     let known = known(connection)?;
     plan_edits(connection, known, &mut plan)?;
     plan_new(connection, known, least, &mut plan)?;
+    plan_gone(connection, known, &mut hands.sketches, &mut plan)?;
+    plan_births(connection, &mut hands.births, &mut plan)?;
+    Ok(plan)
+}
+
+fn plan_gone(
+    connection: &Connection,
+    known: i64,
+    hand: &mut i64,
+    plan: &mut Plan,
+) -> Result<(), Error> {
     let sql = "SELECT first, EXISTS (SELECT 1 FROM tasks WHERE id >= first AND id <= last) \
                FROM search_sketches WHERE first > ?1 AND last < ?2 ORDER BY first LIMIT ?3 + 0";
     let mut statement = connection.prepare_cached(sql)?;
@@ -221,7 +246,35 @@ pub(crate) fn plan(connection: &Connection, least: u32, hand: &mut i64) -> Resul
     if looked < LOOKED_AT {
         *hand = 0;
     }
-    Ok(plan)
+    Ok(())
+}
+
+/// Births between which there are tasks stay, and the last one, from which the next one is made. Without one of
+/// the others a list of tasks after an instant begins earlier, where there are none.
+fn plan_births(
+    connection: &Connection,
+    hand: &mut Option<Birth>,
+    plan: &mut Plan,
+) -> Result<(), Error> {
+    let sql = "SELECT at, id, EXISTS (SELECT 1 FROM tasks AS t WHERE t.id > before AND t.id <= b.id) \
+               FROM (SELECT at, id, lag(id, 1, ?2) OVER (ORDER BY at, id) AS before FROM (\
+               SELECT at, id FROM task_births WHERE (at, id) > (?1, ?2) AND (at, id) < (SELECT at, id \
+               FROM task_births ORDER BY at DESC, id DESC LIMIT 1) ORDER BY at, id LIMIT ?3 + 0)) AS b";
+    let (at, id) = hand.unwrap_or((i64::MIN, 0));
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params![at, id, LOOKED_AT])?;
+    let mut looked = 0;
+    while let Some(row) = rows.next()? {
+        let birth = (row.get(0)?, row.get(1)?);
+        (*hand, looked) = (Some(birth), looked + 1);
+        if !row.get::<_, bool>(2)? {
+            plan.births.push(birth);
+        }
+    }
+    if looked < LOOKED_AT {
+        *hand = None;
+    }
+    Ok(())
 }
 
 fn plan_edits(connection: &Connection, known: i64, plan: &mut Plan) -> Result<(), Error> {
@@ -308,6 +361,11 @@ pub(crate) fn carry_out(connection: &Connection, plan: &Plan) -> Result<(), Erro
         connection.prepare_cached("DELETE FROM search_sketches WHERE first = ?1")?;
     for first in &plan.gone {
         statement.execute([first])?;
+    }
+    let mut statement =
+        connection.prepare_cached("DELETE FROM task_births WHERE at = ?1 AND id = ?2")?;
+    for (at, id) in &plan.births {
+        statement.execute([at, id])?;
     }
     Ok(())
 }

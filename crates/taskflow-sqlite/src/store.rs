@@ -38,7 +38,7 @@ pub struct SqliteStore {
     /// For what must not wait behind clients' reads: what expires and what comes due.
     pub(crate) duties: Readers,
     /// Where the last look for sketches of tasks that are gone ended.
-    hand: Mutex<i64>,
+    hands: Mutex<search::Hands>,
     /// Which file it opened: device and inode.
     place: Option<(u64, u64)>,
     hints: Hints,
@@ -70,7 +70,7 @@ impl SqliteStore {
             batcher: Some(batcher),
             readers: Readers::new(path.into(), READERS),
             duties: Readers::new(path.into(), 1),
-            hand: Mutex::new(0),
+            hands: Mutex::default(),
             place,
             hints,
             watch,
@@ -391,13 +391,13 @@ impl RetentionStore for SqliteStore {
 #[async_trait]
 impl SearchStore for SqliteStore {
     async fn sketch(&self, least: u32) -> Result<Sketched, StoreError> {
-        let from = *self.hand.lock();
+        let from = *self.hands.lock();
         let look = move |connection: &_| {
-            let mut hand = from;
-            Ok((search::plan(connection, least, &mut hand)?, hand))
+            let mut hands = from;
+            Ok((search::plan(connection, least, &mut hands)?, hands))
         };
-        let (plan, hand) = self.duties.read(look).await?;
-        *self.hand.lock() = hand;
+        let (plan, hands) = self.duties.read(look).await?;
+        *self.hands.lock() = hands;
         let sketched = plan.sketched;
         if plan.is_empty() {
             return Ok(sketched);

@@ -172,3 +172,33 @@ async fn sketches_of_tasks_that_are_gone_go_while_every_step_makes_one() {
     assert!(all > 3, "every step made one, and {all} are left");
     assert_eq!(gone, 0);
 }
+
+/// Removes the tasks of some ids.
+async fn remove(store: &PostgresStore, ids: std::ops::RangeInclusive<i64>) {
+    let delete = |n| Delete { id: TaskId::new(n).expect("an id"), if_version: None };
+    store.delete(ME, ids.map(delete).collect(), NOW).await.expect("deletes");
+}
+
+async fn births(client: &Client) -> Vec<i64> {
+    let sql = "SELECT id FROM taskflow.task_births ORDER BY at, id";
+    let rows = client.query(sql, &[]).await.expect("reads");
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+#[tokio::test]
+async fn what_tells_when_tasks_were_created_goes_with_them_but_for_the_last() {
+    let (store, client, _) = open().await;
+    create(&store, 4_200).await;
+    assert_eq!(births(&client).await, [1_024, 2_048, 3_072, 4_096]);
+    remove(&store, 1..=2_048).await;
+    remove(&store, 3_073..=4_096).await;
+    store.sketch(10_000).await.expect("works");
+    assert_eq!(births(&client).await, [3_072, 4_096]);
+    let after = Some(NOW.plus_seconds(-1.0));
+    let filter = Filter { created_after: after, ..Filter::default() };
+    let page = Page { filter, before: None, skip: 0, limit: 5_000, now: NOW };
+    assert_eq!(store.find(ME, page).await.expect("finds").items.len(), 1_024 + 104);
+    remove(&store, 2_049..=4_200).await;
+    store.sketch(10_000).await.expect("works");
+    assert_eq!(births(&client).await, [4_096]);
+}
