@@ -1,5 +1,5 @@
 """How much one commit carries: tasks per transaction, and what a task writes into the log."""
-import pathlib, struct, subprocess
+import pathlib, struct
 
 from .server import Server, bench
 
@@ -17,9 +17,7 @@ def commits(server):
     if server.store == "postgres":
         sql = ("SELECT (SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()), "
                "(SELECT wal_bytes FROM pg_stat_wal)")
-        told = subprocess.run(["psql", "-qtA", "-F", " ", "-d", server.url, "-c", sql], check=True,
-                              capture_output=True, text=True).stdout.split()
-        return int(told[0]), int(told[1])
+        return server.numbers(sql)
     # The counter `iChange` in the header of the WAL index (https://sqlite.org/walformat.html, 2.1).
     index = (pathlib.Path(server.folder) / "t.db-shm").read_bytes()
     return struct.unpack_from("=I", index, 8)[0], 0

@@ -72,9 +72,8 @@ class Server:
         if self.store == "postgres":
             sql = ("SELECT pg_database_size(current_database()), "
                    "(SELECT sum(n_dead_tup) FROM pg_stat_user_tables)")
-            told = subprocess.run(["psql", "-qtA", "-F", " ", "-d", self.url, "-c", sql], check=True,
-                                  capture_output=True, text=True).stdout.split()
-            return int(told[0]) / 2**20, int(told[1])
+            size, dead = self.numbers(sql)
+            return size / 2**20, dead
         files = [pathlib.Path(self.folder) / ("t.db" + end) for end in ["", "-wal"]]
         size = sum(file.stat().st_size for file in files if file.exists()) / 2**20
         import sqlite3
@@ -102,6 +101,12 @@ class Server:
         body = answer.read()
         connection.close()
         return json.loads(body) if parse else (answer.status, body)
+
+    def numbers(self, sql):
+        """The numbers of one row, asked of PostgreSQL."""
+        told = subprocess.run(["psql", "-qtA", "-F", " ", "-d", self.url, "-c", sql], check=True,
+                              capture_output=True, text=True).stdout.split()
+        return [int(number) for number in told]
 
     def sql(self, text):
         subprocess.run(["psql", "-q", "-d", POSTGRES, "-c", text], check=True)
