@@ -1,5 +1,6 @@
 //! The room of lists: which index a page walks, and the SQL of the walk. What the numbers mean and which
-//! of them a filter wants is in the store's `lists.rs`. It changes nothing.
+//! of them a filter wants is in the store's `lists.rs`. It changes nothing but the births
+//! of tasks that are gone.
 
 use taskflow_core::limits::{FAILURE_ERROR_CHARS_MAX, PAGE_BYTES_MAX};
 use taskflow_core::{Kind, Priority, QueueName, Status, Task, TaskId, TenantId, Timestamp};
@@ -104,6 +105,37 @@ async fn floor(session: &Session, after: Option<Timestamp>) -> Result<i64, Failu
     let Some(after) = after else { return Ok(0) };
     let rows = session.query(FLOOR, &[(&after.micros(), Type::INT8)]).await?;
     rows.first().map_or(Ok(0), |row| get(row, 0))
+}
+
+/// A row of `task_births`: an instant, and an id up to which no task was created later.
+pub(crate) type Birth = (i64, i64);
+
+/// Looks at births after `$1, $2` and removes those before which there are no tasks, back to the one before. The last
+/// one stays: the next one is made from it.
+pub(crate) const BIRTHS: &str = "WITH looked AS MATERIALIZED (SELECT at, id, lag(id, 1, $2) OVER (\
+     ORDER BY at, id) AS before FROM (SELECT at, id FROM taskflow.task_births WHERE (at, id) > ($1, $2) \
+     AND (at, id) < (SELECT at, id FROM taskflow.task_births ORDER BY at DESC, id DESC LIMIT 1) \
+     ORDER BY at, id LIMIT $3) AS b), \
+     gone AS (DELETE FROM taskflow.task_births AS o USING looked AS l WHERE o.at = l.at AND o.id = l.id \
+     AND NOT EXISTS (SELECT FROM taskflow.tasks AS t WHERE t.id > l.before AND t.id <= l.id)) \
+     SELECT at, id FROM looked ORDER BY at, id";
+
+/// Removes births between which there are no tasks: a list of tasks after an instant then begins earlier, where
+/// there are none. Looks at `limit` of them and answers where it stopped; none at the end.
+pub(crate) async fn births_gone(
+    session: &Session,
+    hand: Option<Birth>,
+    limit: i64,
+) -> Result<Option<Birth>, Failure> {
+    let (at, id) = hand.unwrap_or((i64::MIN, 0));
+    let params: [Param<'_>; 3] = [(&at, Type::INT8), (&id, Type::INT8), (&limit, Type::INT8)];
+    let rows = session.query(BIRTHS, &params).await?;
+    match rows.last() {
+        Some(row) if i64::try_from(rows.len()).is_ok_and(|looked| looked == limit) => {
+            Ok(Some((get(row, 0)?, get(row, 1)?)))
+        }
+        _ => Ok(None),
+    }
 }
 
 async fn newest(session: &Session) -> Result<i64, Failure> {

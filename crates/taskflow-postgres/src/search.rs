@@ -13,7 +13,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use crate::error::Failure;
-use crate::lists::Ask;
+use crate::lists::{self, Ask};
 use crate::rows::get;
 use crate::session::{Param, Session};
 
@@ -236,7 +236,7 @@ pub(crate) struct Progress {
     /// Where the last look for sketches of tasks that are gone ended.
     hand: i64,
     /// The same for births.
-    births: Option<Birth>,
+    births: Option<lists::Birth>,
 }
 
 /// One step. Whoever comes while another node is at it does nothing.
@@ -257,7 +257,7 @@ pub(crate) async fn sketch(
         let hand = progress.lock().hand;
         let hand = gone(session, known, hand).await?;
         let births = progress.lock().births;
-        let births = births_gone(session, births).await?;
+        let births = lists::births_gone(session, births, LOOKED_AT).await?;
         let mut progress = progress.lock();
         (progress.hand, progress.births) = (hand, births);
     }
@@ -428,31 +428,4 @@ async fn gone(session: &Session, known: i64, hand: i64) -> Result<i64, Failure> 
     let params: [Param<'_>; 3] =
         [(&hand, Type::INT8), (&known, Type::INT8), (&LOOKED_AT, Type::INT8)];
     session.query(sql, &params).await?.first().map_or(Ok(0), |row| get(row, 0))
-}
-
-/// A row of `task_births`: an instant, and an id up to which no task was created later.
-type Birth = (i64, i64);
-
-/// The births after `$1, $2`, those between which there are no tasks being removed. The last one stays, from which
-/// the next one is made.
-pub(crate) const BIRTHS: &str = "WITH looked AS MATERIALIZED (SELECT at, id, lag(id, 1, $2) OVER (\
-     ORDER BY at, id) AS before FROM (SELECT at, id FROM taskflow.task_births WHERE (at, id) > ($1, $2) \
-     AND (at, id) < (SELECT at, id FROM taskflow.task_births ORDER BY at DESC, id DESC LIMIT 1) \
-     ORDER BY at, id LIMIT $3) AS b), \
-     gone AS (DELETE FROM taskflow.task_births AS o USING looked AS l WHERE o.at = l.at AND o.id = l.id \
-     AND NOT EXISTS (SELECT FROM taskflow.tasks AS t WHERE t.id > l.before AND t.id <= l.id)) \
-     SELECT at, id FROM looked ORDER BY at, id";
-
-/// Removes births between which there are no tasks: a list of tasks after an instant then begins earlier, where
-/// there are none. Answers where it stopped; none at the end.
-async fn births_gone(session: &Session, hand: Option<Birth>) -> Result<Option<Birth>, Failure> {
-    let (at, id) = hand.unwrap_or((i64::MIN, 0));
-    let params: [Param<'_>; 3] = [(&at, Type::INT8), (&id, Type::INT8), (&LOOKED_AT, Type::INT8)];
-    let rows = session.query(BIRTHS, &params).await?;
-    match rows.last() {
-        Some(row) if i64::try_from(rows.len()).is_ok_and(|looked| looked == LOOKED_AT) => {
-            Ok(Some((get(row, 0)?, get(row, 1)?)))
-        }
-        _ => Ok(None),
-    }
 }

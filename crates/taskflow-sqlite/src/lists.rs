@@ -1,5 +1,6 @@
 //! The room of lists: which index a page walks, and the SQL of the walk. What the numbers mean and which
-//! of them a filter wants is in the store's `lists.rs`. It changes nothing.
+//! of them a filter wants is in the store's `lists.rs`. It changes nothing but the births
+//! of tasks that are gone.
 
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, Error, OptionalExtension, Row, params};
@@ -102,6 +103,48 @@ fn ids(
 }
 
 const FLOOR: &str = "SELECT id FROM task_births WHERE at <= ?1 ORDER BY at DESC, id DESC LIMIT 1";
+
+/// A row of `task_births`: an instant, and an id up to which no task was created later.
+pub(crate) type Birth = (i64, i64);
+
+/// Births before which there are no tasks, back to the one before: without them a list of tasks after an instant
+/// begins earlier, where there are none. The last one is not among them: the next one is made from it. Looks at
+/// `limit` of them; `hand` is where the last look ended, none at the end.
+pub(crate) fn births_gone(
+    connection: &Connection,
+    hand: &mut Option<Birth>,
+    limit: u32,
+) -> Result<Vec<Birth>, Error> {
+    let sql = "SELECT at, id, EXISTS (SELECT 1 FROM tasks AS t WHERE t.id > before AND t.id <= b.id) \
+               FROM (SELECT at, id, lag(id, 1, ?2) OVER (ORDER BY at, id) AS before FROM (\
+               SELECT at, id FROM task_births WHERE (at, id) > (?1, ?2) AND (at, id) < (SELECT at, id \
+               FROM task_births ORDER BY at DESC, id DESC LIMIT 1) ORDER BY at, id LIMIT ?3 + 0)) AS b";
+    let (at, id) = hand.unwrap_or((i64::MIN, 0));
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params![at, id, limit])?;
+    let (mut looked, mut gone) = (0, Vec::new());
+    while let Some(row) = rows.next()? {
+        let birth = (row.get(0)?, row.get(1)?);
+        (*hand, looked) = (Some(birth), looked + 1);
+        if !row.get::<_, bool>(2)? {
+            gone.push(birth);
+        }
+    }
+    if looked < limit {
+        *hand = None;
+    }
+    Ok(gone)
+}
+
+/// Removes births.
+pub(crate) fn forget_births(connection: &Connection, births: &[Birth]) -> Result<(), Error> {
+    let mut statement =
+        connection.prepare_cached("DELETE FROM task_births WHERE at = ?1 AND id = ?2")?;
+    for (at, id) in births {
+        statement.execute([at, id])?;
+    }
+    Ok(())
+}
 
 /// An id up to which every task was created by `after`.
 fn floor(connection: &Connection, after: Option<Timestamp>) -> Result<i64, Error> {

@@ -9,6 +9,8 @@ use taskflow_core::{TaskId, TenantId};
 use taskflow_store::search::{Costs, Range, Step, Trail};
 use taskflow_store::{Page, Sketched};
 
+use crate::lists;
+
 /// Measured with 3,000,000 tasks on a machine with two cores.
 const COSTS: Costs = Costs { text: 3, looked_up: 25, sketch: 30, range: 200 };
 
@@ -178,14 +180,11 @@ fn text(row: &rusqlite::Row<'_>) -> Result<Text, Error> {
     Ok(Text { id, is_ours, title: row.get(2)?, description: row.get(3)? })
 }
 
-/// A row of `task_births`: an instant, and an id up to which no task was created later.
-type Birth = (i64, i64);
-
 /// Where the last looks for what tasks that are gone left behind ended; at the beginning after a whole round.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Hands {
     sketches: i64,
-    births: Option<Birth>,
+    births: Option<lists::Birth>,
 }
 
 /// What a step of sketching writes.
@@ -199,7 +198,7 @@ pub(crate) struct Plan {
     /// Sketches of tasks that are gone.
     gone: Vec<i64>,
     /// Births of tasks that are gone.
-    births: Vec<Birth>,
+    births: Vec<lists::Birth>,
     /// What it comes to.
     pub(crate) sketched: Sketched,
 }
@@ -221,7 +220,7 @@ pub(crate) fn plan(connection: &Connection, least: u32, hands: &mut Hands) -> Re
     plan_edits(connection, known, &mut plan)?;
     plan_new(connection, known, least, &mut plan)?;
     plan_gone(connection, known, &mut hands.sketches, &mut plan)?;
-    plan_births(connection, &mut hands.births, &mut plan)?;
+    plan.births = lists::births_gone(connection, &mut hands.births, LOOKED_AT)?;
     Ok(plan)
 }
 
@@ -245,34 +244,6 @@ fn plan_gone(
     // A look that was not full came to the end, also where every step makes a sketch behind it.
     if looked < LOOKED_AT {
         *hand = 0;
-    }
-    Ok(())
-}
-
-/// Births between which there are tasks stay, and the last one, from which the next one is made. Without one of
-/// the others a list of tasks after an instant begins earlier, where there are none.
-fn plan_births(
-    connection: &Connection,
-    hand: &mut Option<Birth>,
-    plan: &mut Plan,
-) -> Result<(), Error> {
-    let sql = "SELECT at, id, EXISTS (SELECT 1 FROM tasks AS t WHERE t.id > before AND t.id <= b.id) \
-               FROM (SELECT at, id, lag(id, 1, ?2) OVER (ORDER BY at, id) AS before FROM (\
-               SELECT at, id FROM task_births WHERE (at, id) > (?1, ?2) AND (at, id) < (SELECT at, id \
-               FROM task_births ORDER BY at DESC, id DESC LIMIT 1) ORDER BY at, id LIMIT ?3 + 0)) AS b";
-    let (at, id) = hand.unwrap_or((i64::MIN, 0));
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(params![at, id, LOOKED_AT])?;
-    let mut looked = 0;
-    while let Some(row) = rows.next()? {
-        let birth = (row.get(0)?, row.get(1)?);
-        (*hand, looked) = (Some(birth), looked + 1);
-        if !row.get::<_, bool>(2)? {
-            plan.births.push(birth);
-        }
-    }
-    if looked < LOOKED_AT {
-        *hand = None;
     }
     Ok(())
 }
@@ -362,12 +333,7 @@ pub(crate) fn carry_out(connection: &Connection, plan: &Plan) -> Result<(), Erro
     for first in &plan.gone {
         statement.execute([first])?;
     }
-    let mut statement =
-        connection.prepare_cached("DELETE FROM task_births WHERE at = ?1 AND id = ?2")?;
-    for (at, id) in &plan.births {
-        statement.execute([at, id])?;
-    }
-    Ok(())
+    lists::forget_births(connection, &plan.births)
 }
 
 fn add(connection: &Connection, task: i64, added: &Sketch) -> Result<(), Error> {

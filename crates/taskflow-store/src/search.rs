@@ -23,7 +23,7 @@ pub struct Sketched {
 pub trait SearchStore: Send + Sync {
     /// One step for all tenants: puts what was edited into the sketch where the task is, makes one sketch
     /// of the oldest texts that have none when there are at least `least` of them, and removes sketches
-    /// of tasks that are all gone. Any number of nodes may call it at once.
+    /// of tasks that are all gone, and what lists keep of such tasks. Any number of nodes may call it at once.
     async fn sketch(&self, least: u32) -> Result<Sketched, StoreError>;
 }
 

@@ -80,7 +80,7 @@ fn lists() -> Vec<Walk> {
     walks.push(walk("failed", lists::FAILED, "int8[],int4", "'{1,2}',1000", &["tasks_id"]));
     walks.push(walk("floor", lists::FLOOR, "int8", "5", &["task_births_pkey"]));
     let indexes = &["task_births_pkey", "tasks_id"];
-    walks.push(walk("births", search::BIRTHS, "int8,int8,int8", "5,7,32", indexes));
+    walks.push(walk("births", lists::BIRTHS, "int8,int8,int8", "5,7,32", indexes));
     walks.push(walk("newest", lists::NEWEST, "", "", &["tasks_id"]));
     let between = search::TEXTS_BETWEEN;
     walks.push(walk("texts", between, "int8,int8,int8,int8", "1,10,900,256", &["tasks_id"]));
