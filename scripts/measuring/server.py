@@ -18,7 +18,8 @@ def build():
 class Server:
     """The program on an empty database of its own."""
 
-    def __init__(self, store, **settings):
+    def __init__(self, store, under=(), **settings):
+        """`under`: the program that runs it, with its words, such as a profiler."""
         self.folder = tempfile.mkdtemp(prefix="taskflow-measure-")
         self.database = f"taskflow_measure_{os.getpid()}_{next(NUMBERS)}"
         with socket.socket() as free:
@@ -29,7 +30,7 @@ class Server:
             url = urllib.parse.urlsplit(POSTGRES)._replace(path="/" + self.database).geturl()
         else:
             url = f"sqlite:///{self.folder}/t.db"
-        self.store, self.url = store, url
+        self.store, self.url, self.under = store, url, under
         self.settings = {"WORKER_ENABLED": "true", **settings}
         self.filling = None
         self.start()
@@ -37,7 +38,7 @@ class Server:
     def start(self, **settings):
         environment = {**os.environ, **self.settings, **settings, "DATABASE_URL": self.url, "API_KEY": "",
                        "PORT": str(self.port), "LOG_LEVEL": "warn"}
-        self.process = subprocess.Popen([RELEASE / "taskflow", "serve"], env=environment, cwd=self.folder)
+        self.process = subprocess.Popen([*self.under, RELEASE / "taskflow", "serve"], env=environment, cwd=self.folder)
         until = time.monotonic() + 30
         while True:
             try:

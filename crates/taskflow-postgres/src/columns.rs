@@ -48,7 +48,7 @@ macro_rules! tallied {
     };
 }
 
-/// Inserts, counts and tells in one statement, which is one commit where no transaction is open.
+/// Inserts and counts in one statement, which is one commit where no transaction is open.
 const INSERT: &str = concat!(
     "WITH born AS (INSERT INTO taskflow.tasks(id, tenant, status, priority, queue, kind, \
      run_at, blocked_by, max_attempts, lease_seconds, timeout_seconds, deadline_at, expires_at, \
@@ -68,9 +68,8 @@ const INSERT: &str = concat!(
     "\
      counted AS (INSERT INTO taskflow.task_count_deltas(tenant, status, queue, kind, priority, n) \
      SELECT * FROM unnest($22::int8[], $23::int2[], $24::text[], $25::text[], $26::int2[], \
-     $27::int8[])), \
-     told AS MATERIALIZED (SELECT pg_notify('taskflow_ready', word) FROM unnest($28::text[]) word) \
-     SELECT id, (SELECT count(*) FROM told) FROM born"
+     $27::int8[])) \
+     SELECT id FROM born"
 );
 
 impl<'a> Births<'a> {
@@ -99,15 +98,13 @@ impl<'a> Births<'a> {
         self.payload.push(task.payload.as_ref().map(Json::as_str));
     }
 
-    /// Inserts them with what they add to the counts, and tells the other nodes these words.
-    /// The ids are in the order of the tasks.
+    /// Inserts them with what they add to the counts. The ids are in the order of the tasks.
     pub(crate) async fn insert(
         &self,
         session: &Session,
         deltas: &Deltas<'_>,
-        told: &[String],
     ) -> Result<Vec<TaskId>, Failure> {
-        let params = self.params(deltas, &told);
+        let params = self.params(deltas);
         let rows = session.query(INSERT, &params).await?;
         let mut ids: Vec<i64> = rows.iter().map(|row| get(row, 0)).collect::<Result<_, _>>()?;
         // The sequence is asked in the order of the tasks, so the smallest is the first one's.
@@ -127,19 +124,18 @@ impl Births<'_> {
     ) -> Result<(), Failure> {
         let sql = INSERT
             .replace("SELECT nextval('taskflow.task_ids'), tenant, 0", "SELECT id, tenant, status")
-            .replace("unnest($1::int8[],", "unnest($29::int8[], $30::int2[], $1::int8[],")
+            .replace("unnest($1::int8[],", "unnest($28::int8[], $29::int2[], $1::int8[],")
             .replace("AS new(tenant,", "AS new(id, status, tenant,")
             // They were created when they were, and somewhere else.
             .replace(tallied!(), "");
-        let nobody: &[String] = &[];
-        let mut params = self.params(deltas, &nobody);
+        let mut params = self.params(deltas);
         params.push((&ids, Type::INT8_ARRAY));
         params.push((&statuses, Type::INT2_ARRAY));
         session.query(&sql, &params).await?;
         Ok(())
     }
 
-    fn params<'p>(&'p self, deltas: &'p Deltas<'_>, told: &'p &[String]) -> Vec<Param<'p>> {
+    fn params<'p>(&'p self, deltas: &'p Deltas<'_>) -> Vec<Param<'p>> {
         vec![
             (&self.tenant, Type::INT8_ARRAY),
             (&self.priority, Type::INT2_ARRAY),
@@ -168,7 +164,6 @@ impl Births<'_> {
             (&deltas.kind, Type::TEXT_ARRAY),
             (&deltas.priority, Type::INT2_ARRAY),
             (&deltas.n, Type::INT8_ARRAY),
-            (told, Type::TEXT_ARRAY),
         ]
     }
 }

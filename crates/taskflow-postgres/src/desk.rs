@@ -16,7 +16,6 @@ use crate::columns::{Births, Deltas, History};
 use crate::error::Failure;
 use crate::gates::Gates;
 use crate::lanes::Lanes;
-use crate::listen::told;
 use crate::queues;
 use crate::rows::{self, Hot, get, hot_columns};
 use crate::series::{Cells, Tallying};
@@ -391,7 +390,7 @@ impl<'a> Desk<'a> {
     ) -> Result<(), Failure> {
         let mut births = Births::default();
         births.push(self.tenant, task);
-        let ids = births.insert(self.session, &Deltas::default(), &[]).await?;
+        let ids = births.insert(self.session, &Deltas::default()).await?;
         let born = ids.first().copied().ok_or_else(|| rows::bad("an insert gave no id"))?;
         task.id = born;
         if !parents.is_empty() {
@@ -454,13 +453,12 @@ impl<'a> Desk<'a> {
         Ok(())
     }
 
-    /// Writes down what is left, wakes the other nodes and commits. The commit goes when everything
+    /// Writes down what is left, commits and wakes the other nodes. The commit goes when everything
     /// else is answered: a statement that has to be prepared first would come after it, outside.
     pub(crate) async fn commit(&mut self) -> Result<(), Failure> {
         let counts = std::mem::take(&mut self.counts);
         let tallied = std::mem::take(&mut self.tallied);
         let told = std::mem::take(&mut self.told);
-        let words = words(told.iter().map(|(tenant, ready)| (*tenant, ready)));
         let (deltas, minutes) = (Deltas::of(&counts), Cells::of(&tallied));
         let changed = self.take_changed().await?;
         let changes = self.lanes.to_notify(&changed);
@@ -469,7 +467,6 @@ impl<'a> Desk<'a> {
             biased; states.update(self.session),
             history.insert(self.session),
             deltas.insert(self.session, &minutes),
-            tell(self.session, &words),
             changes::tell(self.session, &changes),
         )?;
         drop((states, history));
@@ -478,32 +475,10 @@ impl<'a> Desk<'a> {
         committed.map_err(|error| Failure::from(error).committing())?;
         self.lanes.tell_here(changed);
         for (tenant, ready) in told {
-            self.lanes.lower(tenant, &[ready]);
+            self.lanes.tell(tenant, &[ready]);
         }
         Ok(())
     }
-}
-
-/// What the other nodes are told of tasks that wait: once a queue, from the earliest on.
-pub(crate) fn words<'t>(ready: impl Iterator<Item = (TenantId, &'t Ready)>) -> Vec<String> {
-    let mut first: BTreeMap<(TenantId, &QueueName), &Ready> = BTreeMap::new();
-    for (tenant, ready) in ready {
-        let known = first.entry((tenant, &ready.queue)).or_insert(ready);
-        if ready.run_at < known.run_at {
-            *known = ready;
-        }
-    }
-    first.into_iter().map(|((tenant, _), ready)| told(tenant, ready)).collect()
-}
-
-/// Tells every node when the transaction commits.
-async fn tell(session: &Session, words: &[String]) -> Result<(), Failure> {
-    if words.is_empty() {
-        return Ok(());
-    }
-    let sql = "SELECT pg_notify('taskflow_ready', word) FROM unnest($1::text[]) word";
-    session.query(sql, &[(&words, Type::TEXT_ARRAY)]).await?;
-    Ok(())
 }
 
 async fn lock(session: &Session, ids: &[TaskId]) -> Result<Vec<Hot>, Failure> {

@@ -257,7 +257,7 @@ async fn bear_all(desk: &mut Desk<'_>, batch: &[NewTask]) -> Result<Vec<Inserted
     let mut born: Vec<Box<Task>> = unborn.collect::<Result<_, _>>()?;
     let mut births = Births::default();
     born.iter().for_each(|task| births.push(desk.tenant, task));
-    let ids = births.insert(desk.session, &Deltas::default(), &[]).await?;
+    let ids = births.insert(desk.session, &Deltas::default()).await?;
     drop(births);
     if ids.len() != born.len() {
         return Err(rows::bad("an insert gave another number of ids"));

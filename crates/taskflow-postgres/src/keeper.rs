@@ -126,10 +126,22 @@ impl Keeper {
         looked.and(folded).and(tallied).and(known).and(gates).and(timed)
     }
 
+    /// Which connections are this node's, and whether there is another node.
     async fn know_own(&self, session: &Session) -> Result<(), Failure> {
-        let sql = "SELECT pid FROM pg_stat_activity WHERE application_name = $1";
+        let newcomers = self.lanes.announcements.newcomers();
+        let sql = "SELECT pid, application_name = $1 FROM pg_stat_activity \
+                   WHERE datname = current_database() AND application_name LIKE 'taskflow %'";
         let rows = session.query(sql, &[(&self.name, Type::TEXT)]).await?;
-        *self.own.lock() = rows.iter().map(|row| get(row, 0)).collect::<Result<_, _>>()?;
+        let mut own = HashSet::new();
+        for row in &rows {
+            if get(row, 1)? {
+                own.insert(get(row, 0)?);
+            }
+        }
+        if own.len() == rows.len() && self.lanes.is_heard() {
+            self.lanes.announcements.stay(newcomers);
+        }
+        *self.own.lock() = own;
         Ok(())
     }
 

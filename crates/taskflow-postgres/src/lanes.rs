@@ -12,6 +12,7 @@ use taskflow_store::{Claim, Ready, Told, Watch};
 use tokio::sync::watch;
 use tokio_postgres::types::Type;
 
+use crate::announce::Announcements;
 use crate::changes;
 use crate::error::Failure;
 use crate::gates::Watched;
@@ -84,6 +85,8 @@ pub(crate) struct Lanes {
     everywhere: AtomicU64,
     /// Whether other nodes are heard.
     heard: watch::Sender<bool>,
+    /// What other nodes are to hear of.
+    pub(crate) announcements: Announcements,
     /// What is known of gates between transactions.
     pub(crate) gates: Watched,
     /// Who watches here what is changed.
@@ -196,6 +199,12 @@ impl Lanes {
         }));
     }
 
+    /// The same of tasks that are committed, which the other nodes are to hear of too.
+    pub(crate) fn tell(&self, tenant: TenantId, ready: &[Ready]) {
+        self.lower(tenant, ready);
+        self.announcements.add(tenant, ready);
+    }
+
     /// Makes claims look at a queue from `from` on: another node put tasks there, or a transaction of an
     /// application's own, which may have been open for long.
     pub(crate) fn lower_queue(&self, tenant: TenantId, queue: QueueName, from: Timestamp) {
@@ -252,6 +261,11 @@ impl Lanes {
     /// Says whether other nodes are heard: while they are not, idle lanes are looked at too.
     pub(crate) fn hear(&self, heard: bool) {
         self.heard.send_replace(heard);
+    }
+
+    /// Whether they are.
+    pub(crate) fn is_heard(&self) -> bool {
+        *self.heard.borrow()
     }
 
     /// Resolves when other nodes are heard, this one's own notifications among theirs.

@@ -5,6 +5,7 @@
 //! (where claims look), `keeper.rs` and `listen.rs` (what a node does beside). It knows no HTTP and no
 //! rule of a task: those are `core::step`'s.
 
+mod announce;
 mod changes;
 mod clock;
 mod columns;

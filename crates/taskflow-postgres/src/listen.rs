@@ -1,15 +1,19 @@
-//! Hears of other nodes' work by `LISTEN`. What it misses costs a poll interval, never a task.
+//! Hears of other nodes' work by `LISTEN`, and tells of this node's (`announce.rs`) on the same connection. What is
+//! missed costs a poll interval, never a task.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+use tokio_postgres::types::Type;
 use tokio_postgres::{AsyncMessage, Client, Notification};
 
 use taskflow_core::{Change, QueueName, TenantId, Timestamp};
 use taskflow_store::{Ready, Told};
 
+use crate::announce::{GAP, TELL};
 use crate::changes;
 use crate::connect::Server;
 use crate::error::chain;
@@ -22,9 +26,11 @@ const AGAIN: Duration = Duration::from_millis(250);
 
 /// Ready: a node committed work for a queue. Enqueued: SQL of the application's own did, in a
 /// transaction that may be old. Lanes: a queue or kind is new. Watch: somebody wants to hear of changes, or a
-/// node that hears only now asks whether anybody does. Changes: what a commit changed.
+/// node that hears only now asks whether anybody does. Changes: what a commit changed. What the connection before
+/// this one was to tell may be lost with it: everything.
 const LISTEN: &str = "LISTEN taskflow_ready; LISTEN taskflow_enqueued; LISTEN taskflow_lanes; \
-     LISTEN taskflow_watch; LISTEN taskflow_changes; NOTIFY taskflow_watch, '?'";
+     LISTEN taskflow_watch; LISTEN taskflow_changes; NOTIFY taskflow_watch, '?'; \
+     NOTIFY taskflow_ready, 'everything'";
 
 pub(crate) struct Listener {
     pub(crate) server: Server,
@@ -41,6 +47,7 @@ impl Listener {
         loop {
             let ended = self.listen(&mut fine).await;
             self.lanes.hear(false);
+            self.lanes.announcements.join();
             changes::deaf(&self.lanes);
             if let Err(error) = ended
                 && std::mem::replace(&mut fine, false)
@@ -55,11 +62,17 @@ impl Listener {
         let (client, mut connection) = self.server.connect().await?;
         let mut messages =
             futures_util::stream::poll_fn(move |context| connection.poll_message(context));
-        // What is said on this connection: first that it listens, later answers to whoever asks.
+        // What is said on this connection: first that it listens, later answers to whoever asks, and what
+        // this node committed.
         let mut saying: BoxFuture<'_, Result<(), tokio_postgres::Error>> =
             Box::pin(self.start(&client));
-        let (mut started, mut says) = (false, true);
+        let (mut started, mut says, mut asked) = (false, true, false);
+        let mut free = Instant::now();
         loop {
+            if asked && !says {
+                (saying, says, asked) =
+                    (Box::pin(client.batch_execute(changes::ANSWER)), true, false);
+            }
             let message = tokio::select! {
                 said = &mut saying, if says => {
                     said?;
@@ -72,16 +85,19 @@ impl Listener {
                     }
                     continue;
                 }
+                () = self.lanes.announcements.due(free), if !says => {
+                    let words = self.lanes.announcements.take();
+                    (saying, says) = (Box::pin(announce(&client, words)), true);
+                    free = Instant::now() + GAP;
+                    continue;
+                }
                 message = futures_util::StreamExt::next(&mut messages) => message,
             };
-            if let Some(Ok(AsyncMessage::Notification(told))) = &message
-                && changes::is_asked(&self.lanes, told)
-                && !says
-            {
-                (saying, says) = (Box::pin(client.batch_execute(changes::ANSWER)), true);
-            }
             match message {
-                Some(Ok(AsyncMessage::Notification(told))) => self.hear(&told),
+                Some(Ok(AsyncMessage::Notification(told))) => {
+                    asked |= changes::is_asked(&self.lanes, &told);
+                    self.hear(&told);
+                }
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Err(error),
                 None => return Ok(()),
@@ -102,7 +118,12 @@ impl Listener {
     fn hear(&self, told: &Notification) {
         match told.channel() {
             "taskflow_lanes" => self.look.notify_one(),
-            "taskflow_watch" => changes::announced(&self.lanes, told.payload()),
+            "taskflow_watch" => {
+                if !self.own.lock().contains(&told.process_id()) {
+                    self.lanes.announcements.join();
+                }
+                changes::announced(&self.lanes, told.payload());
+            }
             // Of no use where nobody watches.
             "taskflow_changes" if !self.lanes.watch.is_on() => {}
             "taskflow_changes" => match changes::heard(told.payload()) {
@@ -129,6 +150,10 @@ impl Listener {
     fn hint(&self) {
         self.hints.send_modify(|count| *count += 1);
     }
+}
+
+async fn announce(client: &Client, words: Vec<String>) -> Result<(), tokio_postgres::Error> {
+    client.query_typed(TELL, &[(&words, Type::TEXT_ARRAY)]).await.map(drop)
 }
 
 /// What is told of tasks: the second from which on they wait, their tenant and their queue.

@@ -73,7 +73,7 @@ impl Room for Inserts {
             }
             let answers = insert_plain(session, &self.lanes, orders).await?;
             for (order, answer) in orders.iter().zip(&answers) {
-                self.lanes.lower(order.tenant, &answer.ready);
+                self.lanes.tell(order.tenant, &answer.ready);
             }
             return Ok(answers.into_iter().map(|done| AllInserted::Done(done).into()).collect());
         }

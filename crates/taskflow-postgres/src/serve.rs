@@ -112,6 +112,7 @@ pub(crate) async fn insert_and_claim(
     let tenants = orders.iter().map(|order| Some(order.tenant));
     share(room, tenants, |at, ready| add(&mut synced[at].ready, ready));
     inserted.iter_mut().for_each(|answers| answers.handed_out(&claimed));
+    orders.iter().zip(&inserted).for_each(|(order, new)| lanes.tell(order.tenant, &new.ready));
     let born = inserted.into_iter().zip(synced).enumerate().map(|(at, (inserted, synced))| Born {
         inserted: AllInserted::Done(inserted),
         synced: looked_at.contains(&at).then_some(synced),

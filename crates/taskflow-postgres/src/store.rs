@@ -35,7 +35,9 @@ use crate::options::{Options, PoolMode};
 use crate::orders::{Born, Change, Changed, Changes, Insert, Inserts, What, Work, Works};
 use crate::rows::get;
 use crate::session::Session;
-use crate::{lists, migrate, queues, retention, search, spawn, stats, tasks, work, writer};
+use crate::{
+    announce, lists, migrate, queues, retention, search, spawn, stats, tasks, work, writer,
+};
 
 /// The store on one PostgreSQL database. Dropping it carries out what waits and closes its connections.
 pub struct PostgresStore {
@@ -197,6 +199,8 @@ impl PostgresStore {
             crate::changes::deaf(&lanes);
             let lanes = Arc::clone(&lanes);
             beside.push(spawn(Listener { server, hints: hint, lanes, look, own }.run()));
+        } else {
+            beside.push(spawn(announce::run(Arc::clone(&lanes), duties.clone())));
         }
         let quiet = Quiet::default();
         let sketching = Mutex::default();

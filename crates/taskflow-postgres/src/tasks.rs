@@ -7,11 +7,11 @@ use taskflow_core::{
     Attempt, Command, Json, NewTask, Plan, Priority, Status, Step, Task, TaskId, TenantId,
     Timestamp, step,
 };
-use taskflow_store::{Counts, Delete, Deleted, Edit, Edited, Inserted, Ready, kept};
+use taskflow_store::{Counts, Delete, Deleted, Edit, Edited, Inserted, kept};
 use tokio_postgres::types::Type;
 
 use crate::columns::{Births, Deltas};
-use crate::desk::{Counting, Desk, Lane, words};
+use crate::desk::{Counting, Desk, Lane};
 use crate::error::Failure;
 use crate::rows::{self, Hot, get, int, small, task_columns};
 use crate::session::{Param, Session};
@@ -54,9 +54,7 @@ pub(crate) async fn insert_plain(
         births.push(*tenant, task);
         *counts.entry(lane(*tenant, task)).or_insert(0) += 1;
     }
-    let waiting: Vec<Ready> = tasks.iter().map(|(_, task)| Ready::of(task)).collect();
-    let told = words(tasks.iter().map(|(tenant, _)| *tenant).zip(&waiting));
-    let ids = births.insert(session, &Deltas::of(&counts), &told).await;
+    let ids = births.insert(session, &Deltas::of(&counts)).await;
     let ids = ids.map_err(|failure| if alone { failure.committing() } else { failure })?;
     drop(births);
     if ids.len() != tasks.len() {

@@ -3,6 +3,7 @@
 //! `scripts/test` starts a server for it; elsewhere `TEST_DATABASE_URL` names one whose user may
 //! create databases. Nothing here passes without a server.
 
+mod announcing;
 mod clocks;
 mod crowded;
 mod databases;

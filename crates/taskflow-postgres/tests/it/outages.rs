@@ -125,7 +125,7 @@ async fn a_node_hears_of_others_again_after_its_connections_broke() {
     let listening = async |ended: Option<i32>| {
         let sql = format!(
             "SELECT pid FROM pg_stat_activity \
-             WHERE datname = '{name}' AND query LIKE 'LISTEN%' AND pid IS DISTINCT FROM $1"
+             WHERE datname = '{name}' AND query LIKE '%taskflow_ready%' AND pid IS DISTINCT FROM $1"
         );
         let begin = Instant::now();
         loop {

@@ -74,7 +74,7 @@ async fn one_whose_connection_broke_is_told_that_it_missed_something() {
     let server = connect(&url_of("postgres")).await;
     let sql = format!(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-         WHERE datname = '{name}' AND query LIKE '%taskflow_watch%' AND pid <> pg_backend_pid()"
+         WHERE datname = '{name}' AND query ~ 'taskflow_(watch|ready)' AND pid <> pg_backend_pid()"
     );
     server.query(&sql, &[]).await.expect("cuts");
     assert_eq!(next(&mut changes).await, Heard::Missed);
