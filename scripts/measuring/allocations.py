@@ -5,9 +5,10 @@ import http.client, json, pathlib, re, subprocess, time
 
 from .server import Server
 
-# What the allocator of the program is called by.
-ALLOCATIONS = {"mi_malloc_aligned", "mi_zalloc_aligned", "mi_realloc_aligned"}
-TASK = {"title": "a task of the benchmark", "queue": "bench", "kind": "bench.noop", "payload": {"n": 1}}
+# What the program's allocator is called by, and SQLite's: the C library's.
+ALLOCATIONS = {"mi_malloc_aligned", "mi_zalloc_aligned", "mi_realloc_aligned", "malloc", "calloc", "realloc"}
+TASK = {"title": "a task of the benchmark", "queue": "bench", "kind": "bench.noop", "priority": "medium",
+        "payload": {"n": 1}}
 
 
 class Client:

@@ -5,7 +5,7 @@
 //! tells nobody. Changes that are watched go with their commit
 //! (`changes.rs`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -27,7 +27,10 @@ pub(crate) const GAP: Duration = Duration::from_millis(2);
 /// Queues of one announcement: where more were filled, everything is to be looked at.
 const QUEUES_MAX: usize = 1_000;
 
-/// Names no queue: whoever hears it looks at everything.
+/// Nodes that were heard and are not seen: more are as good as these.
+const UNSEEN_MAX: usize = 100;
+
+/// Names no queue: whoever hears it looks at everything. A node that begins to listen adds its name.
 pub(crate) const EVERYTHING: &str = "everything";
 
 /// A commit that only tells has nothing that must be on disk before it is heard.
@@ -51,6 +54,8 @@ struct State {
     alone: bool,
     /// How many times another node may have come.
     newcomers: u64,
+    /// Nodes that were heard and not seen yet: as long as there are any, those that are there cannot all be seen.
+    unseen: BTreeSet<String>,
 }
 
 impl Announcements {
@@ -75,11 +80,14 @@ impl Announcements {
         self.more.notify_one();
     }
 
-    /// Another node is there, or may be: it has looked at everything once, but perhaps before the last commits
-    /// that it was not told of.
-    pub(crate) fn join(&self) {
+    /// Another node is there, or may be when it has no name: it has looked at everything once, but perhaps before
+    /// the last commits that it was not told of.
+    pub(crate) fn join(&self, node: Option<&str>) {
         let mut state = self.state.lock();
         state.newcomers += 1;
+        if state.unseen.len() < UNSEEN_MAX {
+            state.unseen.extend(node.map(str::to_owned));
+        }
         if std::mem::take(&mut state.alone) {
             state.everything = true;
             drop(state);
@@ -92,10 +100,12 @@ impl Announcements {
         self.state.lock().newcomers
     }
 
-    /// A look found no other node, which is true unless one has come since `newcomers` was read.
-    pub(crate) fn stay(&self, newcomers: u64) {
+    /// A look found these other nodes: all of them, unless one has come since `newcomers` was read.
+    pub(crate) fn see(&self, others: &[String], newcomers: u64) {
         let mut state = self.state.lock();
-        state.alone |= state.newcomers == newcomers;
+        state.unseen.retain(|node| !others.contains(node));
+        let nobody = others.is_empty() && state.unseen.is_empty();
+        state.alone |= nobody && state.newcomers == newcomers;
     }
 
     /// Resolves when there is something to tell, not before `free`. It may be dropped and called again.

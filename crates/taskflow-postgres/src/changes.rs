@@ -307,7 +307,7 @@ impl PostgresStore {
 }
 
 /// What a node says that begins to listen: whether anybody watches.
-const ASKED: &str = "?";
+pub(crate) const ASKED: &str = "?";
 
 /// What it is told when somebody does.
 pub(crate) const ANSWER: &str = "NOTIFY taskflow_watch, '!'";

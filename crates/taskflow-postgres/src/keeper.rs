@@ -71,8 +71,6 @@ pub(crate) struct Keeper {
     /// Rings when another node registered a lane.
     pub(crate) look: Arc<Notify>,
     pub(crate) own: OwnPids,
-    /// The name of this node's connections.
-    pub(crate) name: String,
 }
 
 impl Keeper {
@@ -129,17 +127,20 @@ impl Keeper {
     /// Which connections are this node's, and whether there is another node.
     async fn know_own(&self, session: &Session) -> Result<(), Failure> {
         let newcomers = self.lanes.announcements.newcomers();
-        let sql = "SELECT pid, application_name = $1 FROM pg_stat_activity \
+        let sql = "SELECT pid, replace(application_name, ' ', '-') FROM pg_stat_activity \
                    WHERE datname = current_database() AND application_name LIKE 'taskflow %'";
-        let rows = session.query(sql, &[(&self.name, Type::TEXT)]).await?;
-        let mut own = HashSet::new();
-        for row in &rows {
-            if get(row, 1)? {
-                own.insert(get(row, 0)?);
+        let (mut own, mut others) = (HashSet::new(), Vec::new());
+        for row in session.query(sql, &[]).await? {
+            let node: String = get(&row, 1)?;
+            if node == self.lanes.node {
+                own.insert(get(&row, 0)?);
+            } else {
+                others.push(node);
             }
         }
-        if own.len() == rows.len() && self.lanes.is_heard() {
-            self.lanes.announcements.stay(newcomers);
+        // Behind a pooler that keeps names to itself nobody is seen, not even this node.
+        if !own.is_empty() && self.lanes.is_heard() {
+            self.lanes.announcements.see(&others, newcomers);
         }
         *self.own.lock() = own;
         Ok(())

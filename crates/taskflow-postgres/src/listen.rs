@@ -13,7 +13,7 @@ use tokio_postgres::{AsyncMessage, Client, Notification};
 use taskflow_core::{Change, QueueName, TenantId, Timestamp};
 use taskflow_store::{Ready, Told};
 
-use crate::announce::{GAP, TELL};
+use crate::announce::{EVERYTHING, GAP, TELL};
 use crate::changes;
 use crate::connect::Server;
 use crate::error::chain;
@@ -26,11 +26,9 @@ const AGAIN: Duration = Duration::from_millis(250);
 
 /// Ready: a node committed work for a queue. Enqueued: SQL of the application's own did, in a
 /// transaction that may be old. Lanes: a queue or kind is new. Watch: somebody wants to hear of changes, or a
-/// node that hears only now asks whether anybody does. Changes: what a commit changed. What the connection before
-/// this one was to tell may be lost with it: everything.
+/// node that hears only now asks whether anybody does. Changes: what a commit changed.
 const LISTEN: &str = "LISTEN taskflow_ready; LISTEN taskflow_enqueued; LISTEN taskflow_lanes; \
-     LISTEN taskflow_watch; LISTEN taskflow_changes; NOTIFY taskflow_watch, '?'; \
-     NOTIFY taskflow_ready, 'everything'";
+     LISTEN taskflow_watch; LISTEN taskflow_changes; NOTIFY taskflow_watch, '?'";
 
 pub(crate) struct Listener {
     pub(crate) server: Server,
@@ -47,7 +45,7 @@ impl Listener {
         loop {
             let ended = self.listen(&mut fine).await;
             self.lanes.hear(false);
-            self.lanes.announcements.join();
+            self.lanes.announcements.join(None);
             changes::deaf(&self.lanes);
             if let Err(error) = ended
                 && std::mem::replace(&mut fine, false)
@@ -106,7 +104,10 @@ impl Listener {
     }
 
     async fn start(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
-        client.batch_execute(LISTEN).await?;
+        // What the connection before this one was to tell may be lost with it.
+        let node = &self.lanes.node;
+        let sql = format!("{LISTEN}; NOTIFY taskflow_ready, '{EVERYTHING} {node}'");
+        client.batch_execute(&sql).await?;
         // Whatever was told before it listened: look once.
         self.lanes.look_everywhere();
         self.look.notify_one();
@@ -119,8 +120,10 @@ impl Listener {
         match told.channel() {
             "taskflow_lanes" => self.look.notify_one(),
             "taskflow_watch" => {
-                if !self.own.lock().contains(&told.process_id()) {
-                    self.lanes.announcements.join();
+                // One of an earlier version says no name when it begins to listen.
+                if told.payload() == changes::ASKED && !self.own.lock().contains(&told.process_id())
+                {
+                    self.lanes.announcements.join(None);
                 }
                 changes::announced(&self.lanes, told.payload());
             }
@@ -140,11 +143,22 @@ impl Listener {
                         }
                         self.lanes.lower_queue(tenant, queue, from);
                     }
-                    None => self.lanes.look_everywhere(),
+                    None => {
+                        self.lanes.look_everywhere();
+                        if let Some(node) = self.newcomer(told.payload()) {
+                            self.lanes.announcements.join(Some(node));
+                        }
+                    }
                 }
                 self.hint();
             }
         }
+    }
+
+    /// Another node that begins to listen.
+    fn newcomer<'p>(&self, payload: &'p str) -> Option<&'p str> {
+        let node = payload.strip_prefix(EVERYTHING)?.trim_start();
+        (!node.is_empty() && node != self.lanes.node).then_some(node)
     }
 
     fn hint(&self) {

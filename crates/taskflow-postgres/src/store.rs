@@ -191,7 +191,6 @@ impl PostgresStore {
             hints: hint.clone(),
             look: Arc::clone(&look),
             own: Arc::clone(&own),
-            name,
         };
         let mut beside = vec![spawn(keeper.run())];
         if options.pool_mode == PoolMode::Session {

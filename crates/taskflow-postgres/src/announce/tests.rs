@@ -50,10 +50,10 @@ async fn what_comes_while_nobody_waits_is_due_at_once_but_for_the_gap() {
 #[test]
 fn a_node_that_is_alone_tells_nobody_until_another_one_comes_which_is_told_everything() {
     let all = Announcements::default();
-    all.stay(all.newcomers());
+    all.see(&[], all.newcomers());
     all.add(TenantId(1), &[ready("a", 1)]);
     assert!(all.take().is_empty());
-    all.join();
+    all.join(Some("node-2"));
     assert_eq!(all.take(), [EVERYTHING]);
     all.add(TenantId(1), &[ready("a", 1)]);
     assert_eq!(all.take(), ["1 1 a"]);
@@ -63,8 +63,25 @@ fn a_node_that_is_alone_tells_nobody_until_another_one_comes_which_is_told_every
 fn a_look_for_others_that_one_came_after_says_nothing() {
     let all = Announcements::default();
     let before = all.newcomers();
-    all.join();
-    all.stay(before);
+    all.join(None);
+    all.see(&[], before);
     all.add(TenantId(1), &[ready("a", 1)]);
     assert_eq!(all.take(), ["1 1 a"]);
+}
+
+#[test]
+fn a_node_that_was_heard_and_never_seen_may_be_there_for_ever() {
+    let all = Announcements::default();
+    let others = ["node-2".to_owned()];
+    let told = |all: &Announcements| {
+        all.add(TenantId(1), &[ready("a", 1)]);
+        !all.take().is_empty()
+    };
+    all.join(Some("node-2"));
+    all.see(&[], all.newcomers());
+    assert!(told(&all), "its name is hidden");
+    all.see(&others, all.newcomers());
+    assert!(told(&all), "it is there");
+    all.see(&[], all.newcomers());
+    assert!(!told(&all), "it has gone");
 }
